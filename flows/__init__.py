@@ -1,0 +1,1 @@
+"""What happens: one file per flow, and the pure rooms (sub-packages) that flows share."""

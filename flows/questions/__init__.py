@@ -1,0 +1,1 @@
+"""Questions: the record, its keys and how question files are read."""

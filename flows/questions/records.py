@@ -1,0 +1,73 @@
+"""The question record: what is asked of a dataset, the answer's type, and the question key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+AnswerType = Literal["bool", "int", "float", "percent", "date", "string", "list", "set", "mapping", "table", "any"]
+Difficulty = Literal["easy", "medium", "hard", "very_hard"]
+QuestionSource = Literal["template", "program", "llm"]
+
+
+class AnswerSpec(BaseModel):
+    """What an answer must look like: drives the comparator and is told to the model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: AnswerType = "any"
+    decimals: Annotated[int | None, Field(ge=0, le=15, description="decimals the question asks for")] = None
+    unit: Annotated[str | None, Field(description="unit the question asks for, e.g. mm, %, ratio")] = None
+    items: Annotated[
+        AnswerType | None, Field(description="type of the elements of a list or set, of the values of a mapping")
+    ] = None
+    case_sensitive: bool = False
+    columns: Annotated[tuple[str, ...], Field(description="columns of a table answer, in order")] = ()
+    ordered_rows: Annotated[bool, Field(description="table: row order counts")] = False
+
+
+class Question(BaseModel):
+    """One question about one dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    source: QuestionSource = "llm"
+    text: Annotated[str, Field(min_length=1, max_length=20_000)]
+    hint: Annotated[str | None, Field(description="told to the gold trace only")] = None
+    reference_program: Annotated[
+        str | None, Field(description="pandas code that ends in submit(…): the ground truth is what it submits")
+    ] = None
+    ground_truth: Annotated[JsonValue, Field(description="known answer, if any; plain JSON")] = None
+    answer: AnswerSpec = AnswerSpec()
+    difficulty: Difficulty = "medium"
+    n_steps: Annotated[int, Field(ge=1, le=100, description="steps a solution is expected to take")] = 3
+    tags: tuple[str, ...] = ()
+    provenance: dict[str, Any] = {}
+
+    @property
+    def has_ground_truth(self) -> bool:
+        """Whether the answer is known without a vote: by a reference program or a given ground truth."""
+        return self.reference_program is not None or self.ground_truth is not None
+
+    def key(self, dataset_key: str) -> str:
+        """The question key: content identity, see docs/architecture.md. Text is taken as written."""
+        return content_key(
+            "question/1",
+            dataset_key,
+            self.text,
+            self.source,
+            self.reference_program if self.reference_program is not None else self.hint,
+            self.ground_truth,
+            self.answer.model_dump(mode="json"),
+        )
+
+
+def content_key(*parts: Any) -> str:
+    """sha256 (hex) over the canonical JSON of the parts: sorted keys, no spaces, no ASCII folding, no NaN."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

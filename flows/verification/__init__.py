@@ -1,0 +1,1 @@
+"""Verification: traces, the typed comparator, triangulation and episodes."""

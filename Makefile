@@ -1,0 +1,79 @@
+# Needs Python 3.11 or later, git and make. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+
+# A stamp is named after what it stands for, so an edited lock, pyproject.toml or a moved checkout makes a new one.
+digest = $(shell { cat $(1) pyproject.toml; pwd; } 2>/dev/null | git hash-object --stdin | cut -c1-12)
+RUNTIME_STAMP := $(VENV)/.stamp-runtime-$(call digest,requirements.lock)
+DEV_STAMP := $(VENV)/.stamp-dev-$(call digest,requirements-dev.lock)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: help demo test lint format sandbox-image bench record lock setup setup-dev clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='for demo' PYTEST_ARGS='for test and bench'"
+
+demo: $(RUNTIME_STAMP)  ## Set up, then turn the bundled datasets into verified episodes (no key, no Docker)
+	@$(BIN)/python flows/episode.py $(ARGS)
+
+test: $(DEV_STAMP)  ## Every test; those that need a Docker engine run when one answers
+	@.ci/sandbox-image --if-stale
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV_STAMP)  ## ruff and mypy --strict
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+	@$(BIN)/python -m mypy .ci/lock.py
+
+format: $(DEV_STAMP)  ## Rewrite the sources as ruff wants them
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+sandbox-image:  ## Build the image of the docker runtime (BASE_IMAGE=..., WHEELS=folder for builds without a network)
+	@.ci/sandbox-image
+
+bench: $(DEV_STAMP)  ## The benchmarks: tables of timings, no pass or fail by time
+	@.ci/sandbox-image --if-stale
+	@$(BIN)/python -m pytest -m benchmark -s $(PYTEST_ARGS) tests/benchmarks
+
+lock: $(DEV_STAMP)  ## Resolve the lock files anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	@$(BIN)/python .ci/lock.py --uv $(BIN)/uv $(ARGS)
+
+setup: $(RUNTIME_STAMP)  ## The virtual environment that demo uses
+setup-dev: $(DEV_STAMP)  ## The virtual environment that test and lint use
+
+clean:  ## Remove the virtual environment and every cache (never data/)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Trigpoint needs Python 3.11 or later; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "'$(PYTHON)' cannot make a virtual environment; on Debian install python3-venv."; rm -rf $(VENV); exit 1; }
+
+define install
+	@echo "Setting up $(VENV) from $(1) (once per lock file)"
+	@$(PIP) install --quiet --require-hashes -r $(1)
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.stamp-$(2)-*
+	@touch $@
+endef
+
+$(RUNTIME_STAMP): | $(BIN)/python
+	$(call install,requirements.lock,runtime)
+
+$(DEV_STAMP): | $(BIN)/python
+	$(call install,requirements-dev.lock,dev)
+	@rm -f $(VENV)/.stamp-runtime-*
+	@touch $(RUNTIME_STAMP)

@@ -1,0 +1,1 @@
+"""What tests share: the machine they run on, stand-ins for a model server."""

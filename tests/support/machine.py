@@ -1,0 +1,106 @@
+"""What the test run looks up on the machine: the Docker engine, and whatever a test has left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import psutil
+import requests.exceptions
+
+LABEL_OWNER = "trigpoint.owner"
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """Whether engine tests can run, and the sentence that says so."""
+
+    usable: bool
+    sentence: str
+
+
+def look_for_engine(image: str) -> EngineState:
+    """Asks the engine named by DOCKER_HOST (or the local one) for its version and the sandbox image."""
+    try:
+        client = docker.from_env(timeout=20)
+    except docker.errors.DockerException as error:
+        return EngineState(False, f"no Docker engine answers ({_short(error)})")
+    try:
+        version = client.version()["Version"]
+        image_id = client.images.get(image).short_id
+    except docker.errors.ImageNotFound:
+        return EngineState(False, f"the engine has no image {image}; `make sandbox-image` builds it")
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        return EngineState(False, f"the Docker engine refused ({_short(error)})")
+    finally:
+        client.close()
+    return EngineState(True, f"Docker Engine {version}, {image} ({image_id})")
+
+
+def leftover_processes(mark: str, spare: Iterable[int] = ()) -> list[str]:
+    """Processes that carry `mark` (a path only this test run knows) in their environment or command line.
+
+    A zygote gets its scratch folder, a Prefect server its home and a model server its journal inside the run's own
+    temporary folder, so the mark finds them whoever their parent is by now, and no other run's processes.
+    """
+    spared = {os.getpid(), *spare}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid not in spared and _carries(process, mark):
+            found.append(f"process {process.pid}: {' '.join(_command(process))[:200]}")
+    return found
+
+
+def leftover_containers() -> list[str]:
+    """Sandbox containers whose owner, a process of this host, no longer lives or is this test run."""
+    try:
+        client = docker.from_env(timeout=20)
+    except docker.errors.DockerException:
+        return []
+    try:
+        containers: list[Any] = client.containers.list(all=True, filters={"label": LABEL_OWNER}, ignore_removed=True)
+        return [f"container {c.name}: owner {c.labels[LABEL_OWNER]}" for c in containers if _orphaned(c.labels)]
+    finally:
+        client.close()
+
+
+def settle(look: Callable[[], list[str]], patience_s: float) -> list[str]:
+    """What `look` still finds once it has found nothing, or once `patience_s` seconds have gone by."""
+    deadline = time.monotonic() + patience_s
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.25)
+    return found
+
+
+def _carries(process: psutil.Process, mark: str) -> bool:
+    command = " ".join(_command(process))
+    if "multiprocessing.resource_tracker" in command:  # Python's own helper, ends with the run
+        return False
+    if mark in command:
+        return True
+    try:
+        return mark.encode() in Path(f"/proc/{process.pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _orphaned(labels: dict[str, str]) -> bool:
+    pids = [int(part) for part in labels[LABEL_OWNER].replace("/", ":").split(":") if part.isdigit()]
+    return bool(pids) and (pids[0] == os.getpid() or not psutil.pid_exists(pids[0]))
+
+
+def _short(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

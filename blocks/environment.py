@@ -6,14 +6,14 @@ Nothing phones home: Prefect's analytics are off unless the user turns them on. 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # A first start migrates the database, which takes longer than Prefect's 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    # In memory, the default, a restarted server leaks every slot for ever.
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(Path(os.environ.get("TRIGPOINT_HOME", "data"), "results").absolute()),
 }
 
 for _name, _value in DEFAULTS.items():

@@ -1,0 +1,122 @@
+"""The profile program: runs inside the sandbox, where `df` is the untrusted table, and returns plain JSON facts.
+
+This file's text is sent to a session as a cell, so it stands alone: standard library and pandas only.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pandas as pd
+
+DETAILED_COLUMNS = 400
+TOP_VALUES = 8
+EXAMPLES = 3
+TEXT_LENGTH = 60
+SAMPLE_ROWS = 200
+_ID_NAME = re.compile(
+    r"^(unnamed: ?\d+|index|id|uuid|guid|row_?(id|number|num|no)|serial_?(no|number)?)$|_(id|uuid)$", re.I
+)
+_DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$")
+
+
+def table_facts(df: pd.DataFrame) -> dict[str, Any]:
+    """Facts about the table: {rows, columns, facts: one mapping per column}, details for the first columns only."""
+    facts = [
+        column_facts(str(df.columns[at]), df.iloc[:, at], detailed=at < DETAILED_COLUMNS) for at in range(df.shape[1])
+    ]
+    return {"rows": int(df.shape[0]), "columns": int(df.shape[1]), "facts": facts}
+
+
+def column_facts(name: str, column: pd.Series[Any], *, detailed: bool = True) -> dict[str, Any]:
+    """Facts about one column; `name` is cut at 200 characters and says so by `name_cut`."""
+    facts: dict[str, Any] = {
+        "name": name[:200],
+        "name_cut": len(name) > 200,
+        "dtype": str(column.dtype),
+        "kind": _kind(column),
+        "missing": int(column.isna().sum()),
+    }
+    if not detailed:
+        return facts
+    present = column.dropna()
+    facts["unique"] = int(present.nunique())
+    facts["id_like"] = _id_like(name, present, facts)
+    facts["examples"] = [_text(value) for value in present.drop_duplicates().head(EXAMPLES)]
+    if facts["kind"] in ("integer", "number"):
+        facts |= _number_facts(present)
+    if facts["kind"] == "text":
+        facts["date_like"] = _date_like(present)
+    if facts["kind"] == "datetime" or facts.get("date_like"):
+        facts |= _range(present)
+    if facts["kind"] in ("text", "boolean") or facts["unique"] <= TOP_VALUES:
+        facts["top"] = _top(present)
+    return facts
+
+
+def _kind(column: pd.Series[Any]) -> str:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "boolean"
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return "integer"
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return "number"
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return "datetime"
+    return "text"
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= TEXT_LENGTH else text[: TEXT_LENGTH - 1] + "…"
+
+
+def _finite(value: Any) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _number_facts(present: pd.Series[Any]) -> dict[str, Any]:
+    if present.empty:
+        return {}
+    numbers = present.astype("float64")
+    quantiles = numbers.quantile([0.25, 0.5, 0.75])
+    return {
+        "min": _finite(numbers.min()),
+        "max": _finite(numbers.max()),
+        "mean": _finite(numbers.mean()),
+        "std": _finite(numbers.std()) if len(numbers) > 1 else None,
+        "quantiles": [_finite(value) for value in quantiles],
+    }
+
+
+def _date_like(present: pd.Series[Any]) -> bool:
+    sample = present.head(SAMPLE_ROWS)
+    return len(sample) > 0 and all(_DATE.match(str(value)) is not None for value in sample)
+
+
+def _range(present: pd.Series[Any]) -> dict[str, Any]:
+    if present.empty:
+        return {}
+    return {"first": _text(present.min()), "last": _text(present.max())}
+
+
+def _top(present: pd.Series[Any]) -> list[list[Any]]:
+    counts = present.value_counts()
+    if len(counts) > TOP_VALUES:
+        # Ties at the edge are cut by value, so that the outcome never depends on row order.
+        counts = counts[counts >= counts.iloc[TOP_VALUES - 1]]
+    pairs = sorted(((int(count), str(value)) for value, count in counts.items()), key=lambda pair: (-pair[0], pair[1]))
+    return [[_text(value), count] for count, value in pairs[:TOP_VALUES]]
+
+
+def _id_like(name: str, present: pd.Series[Any], facts: dict[str, Any]) -> bool:
+    if len(present) < 2 or facts["unique"] < len(present):
+        return False
+    if _ID_NAME.search(name.strip()):
+        return True
+    if facts["kind"] == "integer":
+        return bool((present.diff().dropna() == 1).all())
+    return False

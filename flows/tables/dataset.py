@@ -1,0 +1,152 @@
+"""The dataset record: one CSV file, its content key, and what is known about where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from blocks.errors import DatasetError
+
+MAX_BYTES = 2**30
+"""Largest file taken by default, bytes; the sandbox has its own, equal limit."""
+_CHUNK = 1 << 20
+
+
+class Frozen(BaseModel):
+    """Base of the table records: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetCard(BaseModel):
+    """What a `dataset.json` beside the file says; every field may be missing, unknown ones are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    title: str = ""
+    description: str = ""
+    licence: str = ""
+    source: str = ""
+    columns: dict[str, str] = {}
+
+
+class Dataset(Frozen):
+    """One CSV file, known by its content."""
+
+    schema_version: Literal[1] = 1
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="sha256 of the file")]
+    path: Path
+    bytes: int
+    title: str = ""
+    description: str = ""
+    licence: str = ""
+    source: str = ""
+    column_notes: dict[str, str] = {}
+
+
+def read_dataset(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
+    """Make the record of a CSV file, or of a folder that holds `data.csv`.
+
+    Args:
+        path: The file or folder.
+        max_bytes: Largest file taken, bytes.
+
+    Returns:
+        The record; nothing of the table itself is parsed here.
+
+    Raises:
+        DatasetError: The file is missing, a folder without data.csv, empty, too large or unreadable, or its
+            dataset.json is not valid.
+    """
+    file = _data_file(path)
+    try:
+        size = file.stat().st_size
+        if size == 0:
+            raise DatasetError(f"{file} is empty.", "Give a CSV file with a header line and at least one row.")
+        if size > max_bytes:
+            raise DatasetError(
+                f"{file} has {size:,} bytes, more than the {max_bytes:,} taken.",
+                "Give a smaller file or a sample of its rows.",
+            )
+        key = _sha256(file)
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    card = _card(file.with_name("dataset.json"))
+    return Dataset(
+        slug=slug_of(file),
+        key=key,
+        path=file,
+        bytes=size,
+        title=card.title,
+        description=card.description,
+        licence=card.licence,
+        source=card.source,
+        column_notes=card.columns,
+    )
+
+
+def slug_of(file: Path) -> str:
+    """The dataset's short name, safe as a file name: the folder's name for `data.csv`, else the file's stem."""
+    resolved = file.absolute()
+    name = resolved.parent.name if resolved.name == "data.csv" and resolved.parent.name else resolved.stem
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9._-]+", "-", ascii_name.lower()).strip("-._")[:80].strip("-._")
+    return slug or "table-" + hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def with_distinct_slugs(datasets: Iterable[Dataset]) -> list[Dataset]:
+    """The datasets in order, each content once; different contents under one slug get a piece of their key added."""
+    unique = list({dataset.key: dataset for dataset in datasets}.values())
+    slugs = [dataset.slug for dataset in unique]
+    return [
+        dataset.model_copy(update={"slug": f"{dataset.slug[:71]}-{dataset.key[:8]}"})
+        if slugs.count(dataset.slug) > 1
+        else dataset
+        for dataset in unique
+    ]
+
+
+def _data_file(path: Path) -> Path:
+    if path.is_dir():
+        inside = path / "data.csv"
+        if not inside.is_file():
+            raise DatasetError(f"{path} is a folder without a data.csv.", "Name the CSV file itself.")
+        return inside
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist.", "Check the spelling of the path.")
+    if not path.is_file():
+        raise DatasetError(f"{path} is not a regular file.", "Save the table to a file first.")
+    return path
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _card(file: Path) -> DatasetCard:
+    if not file.is_file():
+        return DatasetCard()
+    remedy = "Mend it or move it away; it is optional."
+    try:
+        data: Any = json.loads(file.read_bytes())
+        return DatasetCard.model_validate(data)
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}.", remedy) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise DatasetError(f"{file} is not a dataset card: {where}: {first['msg']}.", remedy) from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{file} is not valid JSON.", remedy) from error

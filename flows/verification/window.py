@@ -1,0 +1,88 @@
+"""What part of a conversation is sent: system prompt, task and the latest turns, within a budget of characters.
+
+The record stays whole. Which turns are left out depends on the conversation alone, so a repeated run sends the same.
+Turns go out whole, so a call and its result are never parted. When the budget is passed, the window moves on by more
+than it must: moving it at every turn would spoil the provider's prompt cache every time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from blocks.chat.models import Message, ToolCall
+from flows.verification import prompts
+from flows.verification.attempts import RecordedMessage
+from flows.verification.replies import call_code, split_thinking
+
+_TARGET_SHARE = 0.7
+
+
+def next_window(messages: Sequence[RecordedMessage], first: int, budget: int) -> int:
+    """The earliest turn to send now.
+
+    Args:
+        messages: The whole conversation so far.
+        first: The earliest turn sent last time; the window never moves back.
+        budget: Characters to send at most; the system prompt, the task and the latest turn are sent whatever they take.
+    """
+    sizes: dict[int, int] = {}
+    for message in messages:
+        sizes[message.turn] = sizes.get(message.turn, 0) + _size(as_sent(message))
+    latest = max(sizes)
+    total = sum(size for turn, size in sizes.items() if turn == 0 or turn >= first)
+    if total <= budget:
+        return first
+    while total > budget * _TARGET_SHARE and first < latest:
+        total -= sizes.get(first, 0)
+        first += 1
+    return first
+
+
+def sent_messages(
+    messages: Sequence[RecordedMessage], first: int, before: int, lost_at: int | None = None
+) -> tuple[Message, ...]:
+    """The messages of the call that opens turn `before`, when the window begins at turn `first`.
+
+    Args:
+        messages: The conversation, which may reach further than that turn.
+        first: The earliest turn sent.
+        before: The turn whose reply is asked for.
+        lost_at: The last turn before the window that lost the session's variables.
+    """
+    sent = [as_sent(message) for message in messages if message.turn == 0 or first <= message.turn < before]
+    if first > 1:
+        # Put onto the task: some chat templates refuse two user messages in a row.
+        task = max(at for at, message in enumerate(messages) if message.turn == 0)
+        mark = prompts.omission(1, first - 1, lost_at)
+        sent[task] = sent[task].model_copy(update={"content": sent[task].content + mark})
+    return tuple(sent)
+
+
+def as_sent(message: RecordedMessage) -> Message:
+    """A recorded message the way it goes out: without thinking, never empty, with arguments every server can read."""
+    if message.role != "assistant":
+        return Message(role=message.role, content=message.content, tool_call_id=message.tool_call_id)
+    text = split_thinking(message.content).text
+    calls = tuple(_readable(call) for call in message.tool_calls)
+    return Message(role="assistant", content=text if text.strip() or calls else prompts.NO_TEXT, tool_calls=calls)
+
+
+def _readable(call: ToolCall) -> ToolCall:
+    if call_code(call.arguments) is not None and _strict(call.arguments):
+        return call
+    # Chat templates parse past arguments and fail on what is no JSON.
+    code = call_code(call.arguments)
+    return call.model_copy(update={"arguments": json.dumps({"code": call.arguments if code is None else code})})
+
+
+def _strict(arguments: str) -> bool:
+    try:
+        json.loads(arguments)
+    except ValueError:
+        return False
+    return True
+
+
+def _size(message: Message) -> int:
+    return len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)

@@ -1,0 +1,286 @@
+"""Coercion: a typed value is brought into the type its question asks for, by documented rules only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+
+from flows.questions.records import AnswerSpec, AnswerType
+from flows.verification.folding import fold
+from flows.verification.moments import parse_date
+from flows.verification.nodes import (
+    WIDE,
+    Collection,
+    Day,
+    Duration,
+    Flag,
+    Listing,
+    Mapping,
+    Missing,
+    Moment,
+    Node,
+    Number,
+    Opaque,
+    Table,
+    Text,
+    canonical,
+    is_nan,
+    number_text,
+    render_node,
+)
+from flows.verification.numerals import parse_number, seconds_of
+from flows.verification.readers import JsonPairs, read_json
+
+_BOOLS = {"true": True, "yes": True, "false": False, "no": False}
+_SCALAR_TYPES = frozenset({"bool", "int", "float", "percent", "date", "string"})
+_MAX_JSON_TEXT = 1_000_000
+
+
+class Shaper:
+    """Brings values into the type of one answer spec and keeps note of every coercion.
+
+    Args:
+        spec: What the question asks for.
+    """
+
+    def __init__(self, spec: AnswerSpec) -> None:
+        self.spec = spec
+        self.coercions: list[str] = []
+        self._shapes: dict[AnswerType, Callable[[Node], Node]] = {
+            "bool": self._bool,
+            "int": self._int,
+            "float": self._number,
+            "percent": self._number,
+            "date": self._date,
+            "string": self._string,
+            "list": self._list,
+            "set": self._set,
+            "mapping": self._mapping,
+            "table": self._table,
+        }
+
+    def shape(self, node: Node) -> Node:
+        """The value in the type of the spec, or unchanged where no rule brings it there."""
+        return self._as(node, self.spec.type)
+
+    def column_problem(self, table: Table) -> str:
+        """Why the columns are not the ones asked for, one sentence; empty when they are."""
+        asked = [self._fold(name) for name in self.spec.columns]
+        if [self._column(name) for name in table.columns] == asked:
+            return ""
+        have = render_node(Listing(table.columns))
+        return f"The question asks for the columns {', '.join(self.spec.columns)} and the table has {have}."
+
+    def _as(self, node: Node, kind: AnswerType) -> Node:
+        if kind in _SCALAR_TYPES:
+            node = self._unwrapped(node)
+        shape = self._shapes.get(kind)
+        return node if shape is None else shape(node)
+
+    def _note(self, phrase: str) -> None:
+        self.coercions.append(phrase)
+
+    def _fold(self, text: str) -> str:
+        return fold(text, case_sensitive=self.spec.case_sensitive)
+
+    def _unwrapped(self, node: Node) -> Node:
+        while True:
+            if isinstance(node, Table) and len(node.rows) == 1 and len(node.columns) == 1:
+                self._note("a table of one cell as its value")
+                node = node.rows[0][0]
+            elif isinstance(node, Listing) and len(node.items) == 1:
+                self._note("a list of one element as its element")
+                node = node.items[0]
+            else:
+                return node
+
+    # Scalars
+
+    def _bool(self, node: Node) -> Node:
+        if isinstance(node, Text) and (value := _BOOLS.get(fold(node.value))) is not None:
+            self._note("text as a bool")
+            return Flag(value)
+        return node
+
+    def _number(self, node: Node) -> Node:
+        unit = self._unit()
+        if isinstance(node, Text) and (value := parse_number(node.value, unit)) is not None:
+            self._note("text as a number")
+            return Number(value, "int" if _is_whole(value) and not set(node.value) & set(".eE%") else "float")
+        if isinstance(node, Duration) and (seconds := seconds_of(unit)) is not None:
+            self._note(f"a duration in {unit}")
+            return Number(Decimal(repr(float(node.value / seconds))))
+        return node
+
+    def _unit(self) -> str | None:
+        # A percent question without a unit counts in per cent: 5 means 5 %.
+        return self.spec.unit or ("%" if "percent" in (self.spec.type, self.spec.items) else None)
+
+    def _int(self, node: Node) -> Node:
+        number = self._number(node)
+        if isinstance(number, Number) and number.kind == "float" and _is_whole(number.value):
+            self._note("a whole float as an int")
+            return Number(WIDE.to_integral_exact(number.value), "int")
+        return number
+
+    def _date(self, node: Node) -> Node:
+        if isinstance(node, Text) and (found := parse_date(node.value)) is not None:
+            self._note("text as a date")
+            node = found
+        if isinstance(node, Moment) and node.at_midnight:
+            self._note("midnight as its day")
+            return Day(node.local.date())
+        return self._no_nan(node)
+
+    def _string(self, node: Node) -> Node:
+        node = self._no_nan(node)
+        text = None if isinstance(node, Text) else _label(node)
+        if text is None:
+            return node
+        self._note(f"a {node.kind} as text")
+        return Text(text)
+
+    def _no_nan(self, node: Node) -> Node:
+        # Where no number is asked for, NaN is only how pandas writes a missing value.
+        return Missing() if is_nan(node) else node
+
+    # Compounds
+
+    def _items(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        kind = self.spec.items
+        return nodes if kind is None else tuple(self._as(node, kind) for node in nodes)
+
+    def _list(self, node: Node) -> Node:
+        node = self._parsed(node)
+        if isinstance(node, Table) and len(node.columns) == 1:
+            self._note("a table of one column as a list")
+            node = Listing(tuple(row[0] for row in node.rows))
+        return Listing(self._items(node.items)) if isinstance(node, Listing) else node
+
+    def _set(self, node: Node) -> Node:
+        if isinstance(node, Collection):
+            return _collection(self._items(node.items))
+        listing = self._list(node)
+        if isinstance(listing, Listing):
+            self._note("a list as a set")
+            return _collection(listing.items)
+        return listing
+
+    def _mapping(self, node: Node) -> Node:
+        node = self._parsed(node)
+        if isinstance(node, Table):
+            node = self._table_as_mapping(node)
+        if isinstance(node, Mapping):
+            return Mapping(tuple((key, self._items((value,))[0]) for key, value in node.pairs))
+        return node
+
+    def _table_as_mapping(self, table: Table) -> Node:
+        if len(table.columns) == 2:
+            pairs = tuple((row[0], row[1]) for row in table.rows)
+        elif len(table.columns) == 1 and table.index is not None:
+            pairs = tuple((label, row[0]) for label, row in zip(table.index, table.rows, strict=True))
+        else:
+            return table
+        # Equal keys would collapse, and rows with them: such a table stays a table.
+        if len({canonical(key) for key, _ in pairs}) < len(pairs):
+            return table
+        self._note("a table of keys and values as a mapping")
+        return Mapping(pairs)
+
+    def _table(self, node: Node) -> Node:
+        if isinstance(node, Listing):
+            node = self._records(node)
+        if isinstance(node, Table) and self.spec.columns:
+            return self._aligned(node)
+        return node
+
+    def _records(self, listing: Listing) -> Node:
+        mappings = [item for item in listing.items if isinstance(item, Mapping)]
+        if mappings and len(mappings) == len(listing.items):
+            return self._from_mappings(mappings) or listing
+        names = self.spec.columns
+        rows = [item.items for item in listing.items if isinstance(item, Listing) and len(item.items) == len(names)]
+        if names and len(rows) == len(listing.items):
+            self._note("a list of rows as a table")
+            return Table(tuple(map(Text, names)), tuple(rows))
+        return listing
+
+    def _from_mappings(self, mappings: list[Mapping]) -> Table | None:
+        rows = [dict(mapping.pairs) for mapping in mappings]
+        names = tuple(rows[0])
+        if any(len(mapping.pairs) != len(names) for mapping in mappings) or any(set(row) != set(names) for row in rows):
+            return None
+        self._note("a list of records as a table")
+        return Table(names, tuple(tuple(row[name] for name in names) for row in rows))
+
+    def _aligned(self, table: Table) -> Table:
+        table = self._with_index(table)
+        asked = [self._fold(name) for name in self.spec.columns]
+        have = [self._column(name) for name in table.columns]
+        if have == asked or sorted(have) != sorted(asked) or len(set(asked)) < len(asked):
+            return table
+        self._note("columns in the order asked for")
+        order = [have.index(name) for name in asked]
+        columns = tuple(table.columns[place] for place in order)
+        return Table(columns, tuple(tuple(row[place] for place in order) for row in table.rows), table.index)
+
+    def _with_index(self, table: Table) -> Table:
+        names = self.spec.columns
+        if table.index is None:
+            return table
+        if len(table.columns) == len(names):
+            self._note("a table without its row labels")
+            return Table(table.columns, table.rows)
+        labels = [label.items if isinstance(label, Listing) else (label,) for label in table.index]
+        levels = len(names) - len(table.columns)
+        if levels < 1 or any(len(label) != levels for label in labels):
+            return table
+        named = {self._column(name) for name in table.columns}
+        free = tuple(Text(name) for name in names if self._fold(name) not in named)
+        if len(free) != levels:
+            return table
+        self._note("row labels as columns")
+        return Table(free + table.columns, tuple(a + b for a, b in zip(labels, table.rows, strict=True)))
+
+    def _column(self, name: Node) -> str:
+        return self._fold(_label(name) or canonical(name))
+
+    def _parsed(self, node: Node) -> Node:
+        if not isinstance(node, Text) or not node.value.strip().startswith(("[", "{")):
+            return node
+        if len(node.value) > _MAX_JSON_TEXT:
+            return node
+        try:
+            raw = json.loads(node.value, object_pairs_hook=JsonPairs)
+        except (ValueError, RecursionError):
+            # Not JSON after all, or nested beyond reason: it stays the text it is.
+            return node
+        found = read_json(raw)
+        if isinstance(found, Opaque):
+            return node
+        self._note("JSON text as its value")
+        return found
+
+
+def _collection(nodes: tuple[Node, ...]) -> Collection:
+    return Collection(tuple({canonical(node): node for node in nodes}.values()))
+
+
+def _is_whole(value: Decimal) -> bool:
+    return value.is_finite() and value == WIDE.to_integral_value(value)
+
+
+def _label(node: Node) -> str | None:
+    """A scalar as the text it is printed as; None for what is no scalar."""
+    if isinstance(node, Text):
+        return node.value
+    if isinstance(node, Number):
+        return number_text(node.value)
+    if isinstance(node, Flag):
+        return "true" if node.value else "false"
+    if isinstance(node, Day):
+        return node.value.isoformat()
+    if isinstance(node, Moment):
+        return node.local.date().isoformat() if node.at_midnight else render_node(node)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 CellStatus = Literal["ok", "error", "timeout", "memory", "killed", "lost"]
 RuntimeName = Literal["docker", "process"]
@@ -124,3 +124,42 @@ class SandboxInfo(Frozen):
     libraries: dict[str, str]
     walls: dict[str, Any]
     """Which limits and walls are really in force, e.g. landlock_abi, seccomp, memory, pids."""
+
+
+class SessionStats(BaseModel):
+    """What one session uses at the moment; keys a newer zygote adds are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int = 0
+    state: str = ""
+    cells: int = 0
+    rss_bytes: int = 0
+    private_bytes: int = 0
+    """Memory that is the session's alone: what it costs above the zygote."""
+    cpu_s: float = 0.0
+    scratch_bytes: int = 0
+
+
+class SandboxStats(BaseModel):
+    """What a sandbox and its sessions use at the moment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sessions: dict[int, SessionStats]
+    zygote: dict[str, Any] = Field(default_factory=dict)
+    """What the zygote says of itself beside its sessions, e.g. pid, rss_bytes, cpu_s."""
+    incidents: int = 0
+    """How often the zygote was lost and rebuilt."""
+
+
+class Incident(Frozen):
+    """One loss of a zygote."""
+
+    at: AwareDatetime
+    kind: Literal["died", "stuck", "protocol"]
+    reason: str
+    diagnostics: str = ""
+    """The last lines the zygote wrote to its log."""
+    sessions: tuple[int, ...] = ()
+    """The sessions whose namespace was lost."""

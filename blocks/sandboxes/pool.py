@@ -1,0 +1,133 @@
+"""A pool of sandboxes: how many may live at once, and zygotes started before they are needed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from blocks.errors import SandboxError, TrigpointError
+from blocks.sandboxes.models import SandboxLimits
+from blocks.sandboxes.runtime import Runtime, Transport
+from blocks.sandboxes.sandbox import Sandbox, check_dataset
+
+logger = logging.getLogger(__name__)
+
+Slot = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class SandboxPool:
+    """Opens sandboxes of one runtime, so many at once. Use it from one event loop at a time.
+
+    Args:
+        runtime: Where sandboxes run.
+        limits: Limits of every sandbox.
+        max_sandboxes: Sandboxes alive at once in this process; further `open`s wait.
+        slot: Entered for the life of each sandbox, after the in-process slot: a limit shared with other processes.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        limits: SandboxLimits | None = None,
+        max_sandboxes: int = 4,
+        slot: Slot | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.limits = limits or SandboxLimits()
+        self._slots = asyncio.Semaphore(max_sandboxes)
+        self._slot = slot
+        self._closed = False
+        self._blank: deque[Future[Transport]] = deque()
+        self._open: set[Sandbox] = set()
+        # At the end of the interpreter or of the pool itself, zygotes nobody took are ended.
+        self._leftovers = weakref.finalize(self, _abandon_all, self._blank)
+
+    def prewarm(self, n: int = 1) -> None:
+        """Start `n` zygotes in the background; the next `n` sandboxes take them. Needs no event loop.
+
+        A zygote spends its first seconds importing libraries; started early, that happens while something else does.
+        They hold no slot before they are taken. A failure to start shows when the sandbox is opened.
+        """
+        for _ in range(n):
+            future: Future[Transport] = Future()
+            self._blank.append(future)
+            arguments = (self.runtime, self.limits, future)
+            threading.Thread(target=_start_blank, args=arguments, name="sandbox-prewarm", daemon=True).start()
+
+    @contextlib.asynccontextmanager
+    async def open(self, dataset: Path) -> AsyncIterator[Sandbox]:
+        """Open a sandbox on a dataset for the length of the block; waits for a free slot.
+
+        Raises:
+            DatasetError: The file is missing, too large, or not a table.
+            SandboxUnavailable: The runtime cannot be used here.
+            SandboxError: The zygote did not start, or the pool is closed.
+        """
+        if self._closed:
+            raise SandboxError("The pool is closed.", "Make a new one.")
+        check_dataset(dataset, self.limits)
+        async with self._slots, self._slot() if self._slot is not None else contextlib.nullcontext():
+            transport = await self._take_blank()
+            sandbox = await Sandbox.open(self.runtime, dataset, limits=self.limits, transport=transport)
+            self._open.add(sandbox)
+            try:
+                yield sandbox
+            finally:
+                self._open.discard(sandbox)
+                await asyncio.shield(sandbox.close())
+
+    async def close(self) -> None:
+        """End every sandbox still open and every zygote nobody took. May be called again."""
+        self._closed = True
+        for sandbox in list(self._open):
+            await sandbox.close()
+        while self._blank:
+            future = self._blank.popleft()
+            with contextlib.suppress(TrigpointError):
+                await (await asyncio.wrap_future(future)).close()
+
+    async def _take_blank(self) -> Transport | None:
+        """A zygote started ahead that is still alive, if there is one."""
+        while self._blank:
+            future = self._blank.popleft()
+            try:
+                transport = await asyncio.wrap_future(future)
+            except TrigpointError as error:
+                # The same start is tried again in the open, where its failure is the caller's to hear.
+                logger.info("a sandbox could not be started ahead: %s", error)
+                continue
+            except asyncio.CancelledError:
+                future.add_done_callback(_abandon_one)
+                raise
+            if transport.started:
+                return transport
+            await transport.close()
+        return None
+
+
+def _start_blank(runtime: Runtime, limits: SandboxLimits, future: Future[Transport]) -> None:
+    try:
+        transport = asyncio.run(runtime.start(limits))
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(transport)
+
+
+def _abandon_one(future: Future[Transport]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().abandon()
+
+
+def _abandon_all(blank: deque[Future[Transport]]) -> None:
+    while blank:
+        blank.popleft().add_done_callback(_abandon_one)

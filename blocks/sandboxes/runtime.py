@@ -1,0 +1,115 @@
+"""What a runtime is: something that starts zygotes and gives their byte streams. A new one implements this module."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from blocks.sandboxes.models import RuntimeName, SandboxLimits
+
+DIAGNOSTIC_BYTES = 16 * 1024
+
+
+class Diagnostics:
+    """The last few kilobytes of a zygote's log. Safe to write from one thread and to read from another."""
+
+    def __init__(self, capacity: int = DIAGNOSTIC_BYTES) -> None:
+        self._capacity = capacity
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def add(self, data: bytes) -> None:
+        """Append bytes and forget the oldest ones past the capacity."""
+        data = data[-self._capacity :]
+        with self._lock:
+            self._pieces.append(data)
+            self._size += len(data)
+            while self._size - len(self._pieces[0]) >= self._capacity:
+                self._size -= len(self._pieces.popleft())
+
+    def text(self) -> str:
+        """What is remembered, as text."""
+        with self._lock:
+            return b"".join(self._pieces)[-self._capacity :].decode(errors="replace").strip()
+
+
+class Transport(ABC):
+    """A started zygote: its byte stream, and the means to end it.
+
+    `read` and `write` block and are each called from one thread of their own, never from an event loop. `abandon` may
+    be called from any thread at any time, also from a finaliser. Nothing here is bound to an event loop, so a transport
+    may be started in one loop and used in another.
+    """
+
+    runtime: RuntimeName
+    image_digest: str = ""
+    """Identity of what runs; empty when it follows from the libraries the zygote reports (process runtime)."""
+
+    @property
+    @abstractmethod
+    def walls(self) -> Mapping[str, Any]:
+        """The outer walls and limits that are in force, as far as this runtime can tell."""
+
+    @property
+    @abstractmethod
+    def started(self) -> bool:
+        """Whether the zygote still runs, as far as can be told without waiting."""
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """The next bytes the zygote wrote; empty when the stream has ended for any reason."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Hand all bytes to the zygote.
+
+        Raises:
+            OSError: The stream has ended.
+        """
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Cut the stream and end the zygote without waiting. Never raises; may be called again."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End the zygote and wait until nothing of it is left. Never raises; may be called again."""
+
+    @abstractmethod
+    def diagnostics(self) -> str:
+        """The end of the zygote's log, for an incident report."""
+
+    @abstractmethod
+    async def post_mortem(self) -> str:
+        """How the zygote ended, in words ("killed by signal 9"); empty while it runs or when nobody knows."""
+
+
+class Runtime(ABC):
+    """A way to run zygotes."""
+
+    name: RuntimeName
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Find out whether sandboxes can be started here.
+
+        Raises:
+            SandboxUnavailable: They cannot; one sentence says why and one what to do.
+        """
+
+    @abstractmethod
+    async def start(self, limits: SandboxLimits) -> Transport:
+        """Start a zygote. It loads its libraries by itself; its HELLO is the first frame of the stream.
+
+        Raises:
+            SandboxUnavailable: The runtime cannot be used here.
+            SandboxError: It could be, but this start failed.
+        """
+
+    @abstractmethod
+    async def reap(self) -> int:
+        """Remove what owners of this host that no longer live have left. Returns how many sandboxes that were."""

@@ -110,8 +110,8 @@ def parse_profile(cell: CellResult) -> DatasetProfile:
 def describe(profile: DatasetProfile, budget: int = 4_000, notes: Mapping[str, str] | None = None) -> str:
     """The profile in words for a prompt, at most `budget` characters plus one closing line.
 
-    The most detailed form that fits is taken; when even names alone do not fit, the rest is counted. Means and quartiles
-    are left out on purpose: a model that is told them could answer without computing anything.
+    The most detailed form that fits is taken; when even names alone do not fit, the rest is counted. Means and
+    quartiles are left out on purpose: a model that is told them could answer without computing anything.
 
     Args:
         profile: The profile.

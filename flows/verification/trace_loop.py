@@ -300,6 +300,10 @@ def _judge(result: CellResult) -> _End | None:
     if result.status == "lost":
         reason = result.reason or "the sandbox was lost while the cell ran"
         return _End("sandbox_lost", "sandbox_lost", TraceError(kind="SandboxLost", message=reason))
+    if result.status in ("ok", "error") and not result.namespace_kept:
+        # The cell itself did no harm, so the variables went with a sandbox that was rebuilt between two cells. Telling
+        # the model would put an accident of this machine into the conversation; a new try is cheap.
+        return _End("sandbox_lost", "sandbox_lost", TraceError(kind="SandboxLost", message=result.reason))
     if result.status == "ok" and result.submission is not None:
         return _End("answered", "submission", submission=result.submission)
     return None

@@ -18,6 +18,7 @@ from tests.support.machine import (
     look_for_engine,
     settle,
 )
+from tests.support.prefect_home import migrated_home
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_ENGINE = "TRIGPOINT_REQUIRE_ENGINE"
@@ -84,6 +85,15 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
     yield home
     settings.cache_clear()
+
+
+@pytest.fixture
+def prefect_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PREFECT_HOME of the test's own, its database migrated."""
+    template = Path(os.environ[RUN_FOLDER]) / "prefect-template"
+    home = migrated_home(template, tmp_path / "prefect-home")
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    return home
 
 
 @pytest.fixture(scope="session")

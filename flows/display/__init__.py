@@ -1,1 +1,1 @@
-"""What a person sees in the terminal: live progress, the closing table, one-sentence errors."""
+"""What a person sees in the terminal: live progress, and the closing table."""

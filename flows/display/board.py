@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -111,12 +110,3 @@ class Board:
             )
         clock = Text(f"{time.monotonic() - self._started:5.0f}s  {self._message}", style="dim")
         return Group(table, clock)
-
-
-def print_error(message: str, remedy: str = "") -> None:
-    """A user's mistake: one sentence and what to do, on standard error."""
-    text = Text("Error: ", style="bold red")
-    text.append(message, style="default")
-    if remedy:
-        text.append(f" {remedy}", style="cyan")
-    Console(stderr=True, file=sys.stderr, soft_wrap=True).print(text)

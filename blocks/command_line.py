@@ -1,0 +1,122 @@
+"""A flow as a command: arguments from the flow's signature, one-sentence errors, exit codes.
+
+The flow's signature is the interface: the UI form, `prefect deployment run -p` and this
+command line all derive from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
+
+import cyclopts
+from prefect import Flow
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from blocks.errors import TrigpointError, UserError
+from blocks.local_server import LocalServer
+
+DONE, SOME_FAILED, NOTHING_DONE = 0, 1, 2
+
+
+class Outcome(Protocol):
+    """What a flow run from the shell returns."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 some failed, 2 nothing done."""
+        ...
+
+
+def run_flow(
+    flow: Flow[..., Any],
+    *,
+    arguments: Sequence[str] | None = None,
+    meanwhile: Callable[[Mapping[str, Any]], None] | None = None,
+) -> int:
+    """Parse the arguments, run the flow, and return the exit code.
+
+    Args:
+        flow: An async flow that returns an `Outcome`.
+        arguments: The command line; this process's by default.
+        meanwhile: Called with the flow's parameters while the temporary server starts, for preparations that
+            overlap it.
+
+    Returns:
+        0 all done, 1 some failed, 2 nothing done or a user's mistake.
+    """
+    parameters = parse(flow, arguments)
+    try:
+        server = LocalServer()
+        if meanwhile is not None:
+            meanwhile(parameters)
+        server.wait()
+        _quiet_console()
+        outcome: Outcome = asyncio.run(flow(**parameters))
+    except UserError as error:
+        print_error(error)
+        return NOTHING_DONE
+    except KeyboardInterrupt:
+        print_error(UserError("Interrupted.", "Run the same command again: it goes on where it stopped."))
+        return SOME_FAILED
+    return outcome.exit_code
+
+
+def parse(flow: Flow[..., Any], arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """The flow's parameters from a command line; prints help, or one sentence for a mistake, and exits.
+
+    Raises:
+        SystemExit: Help was asked for (0) or the arguments do not fit the signature (2).
+    """
+    app = cyclopts.App(
+        name=f"python flows/{flow.fn.__module__.rpartition('.')[2]}.py"
+        if flow.fn.__module__ != "__main__"
+        else f"python {sys.argv[0]}",
+        help=inspect.cleandoc(flow.fn.__doc__ or "").split("\nArgs:")[0],
+        version_flags=(),
+    )
+    app.default(flow.fn)
+    try:
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    except (cyclopts.CycloptsError, ValidationError) as error:
+        print_error(UserError(_sentence(error), "See --help."))
+        raise SystemExit(NOTHING_DONE) from None
+    if command is not flow.fn:  # --help
+        command(*bound.args, **bound.kwargs)
+        raise SystemExit(DONE)
+    return dict(bound.arguments)
+
+
+def print_error(error: TrigpointError) -> None:
+    """One sentence and the remedy on standard error."""
+    text = Text("Error: ", style="bold red")
+    text.append(error.message, style="default")
+    if error.remedy:
+        text.append(f" {error.remedy}", style="cyan")
+    Console(stderr=True, soft_wrap=True).print(text)
+
+
+def _sentence(error: Exception) -> str:
+    cause = error if isinstance(error, ValidationError) else error.__cause__
+    if isinstance(cause, ValidationError):
+        first = cause.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]).replace("_", "-")
+        return f"--{where}: {first['msg']} (got {first['input']!r})."
+    text = " ".join(str(error).split())
+    return text.rstrip(".") + ("" if text.rstrip(".").endswith("?") else ".")
+
+
+def _quiet_console() -> None:
+    """Leave the terminal to the display: Prefect's run logs go to its server, only warnings to the console."""
+    for logger in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(logger).handlers:
+            if type(handler).__name__ == "PrefectConsoleHandler":
+                handler.setLevel(logging.WARNING)

@@ -1,0 +1,336 @@
+"""Triangulation: the vote of independent traces on a gold answer, its quorum, its waves and its early end.
+
+Pure decisions on immutable state; who launches traces asks `next_wave` and `decided` after each ballot. The quorum is
+over the planned traces, as though all were launched, and a verdict is given early only when no way in which the
+remaining traces could end would change it: stopping early changes what a question costs, never what is said of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from flows.questions.records import AnswerSpec, Difficulty
+from flows.verification.answers import Answer, render
+from flows.verification.clustering import Cluster, MatchGraph
+from flows.verification.comparator import COMPARATOR_VERSION
+from flows.verification.tiers import Tier
+from flows.verification.verdicts import AnswerCluster, Ballot, Frozen, Verdict, VerdictName, Votes
+
+MAX_PLANNED = 16
+TraceCount = Annotated[int, Field(ge=2, le=MAX_PLANNED)]
+
+
+class TriangulationRule(Frozen):
+    """How many independent traces a question gets, and what counts as agreement. Part of the episode key."""
+
+    easy: TraceCount = 3
+    medium: TraceCount = 3
+    hard: TraceCount = 5
+    very_hard: TraceCount = 6
+    accept: Annotated[Tier, Field(description="loosest tier at which two answers count as the same")] = "tolerance"
+    waves: Annotated[bool, Field(description="launch in waves, and stop when decided; else all at once")] = True
+
+    def planned(self, difficulty: Difficulty) -> int:
+        """The independent traces planned for a question of this difficulty."""
+        counts = {"easy": self.easy, "medium": self.medium, "hard": self.hard, "very_hard": self.very_hard}
+        return counts[difficulty]
+
+
+def quorum(planned: int) -> int:
+    """The traces that must agree: at least two, and at least two thirds of the planned ones."""
+    return max(2, -(-2 * planned // 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the votes come down to, as far as a verdict is concerned.
+
+    Attributes:
+        agree: Size of the largest cluster the gold answer lies in.
+        largest: Size of the largest cluster.
+        answered: Traces with a usable answer.
+        no_answer: Traces that ended without one.
+        failed: Traces whose code failed to the end.
+        cut_off: Traces that something else cut off.
+    """
+
+    agree: int = 0
+    largest: int = 0
+    answered: int = 0
+    no_answer: int = 0
+    failed: int = 0
+    cut_off: int = 0
+
+
+def full_verdict(tally: Tally, planned: int) -> VerdictName:
+    """The verdict on a question whose gold trace answered and whose planned traces have all ended.
+
+    verified: the gold answer's cluster has the quorum. hint_misleading: another cluster has it. budget: the traces cut
+    off could have completed a quorum. ambiguous: enough traces answered, or so many differently that no quorum is left
+    for them. execution_failed, too_hard: too few answered, mostly because code failed, or else because none was found.
+    """
+    need = quorum(planned)
+    if tally.agree >= need:
+        return "verified"
+    if tally.largest >= need:
+        return "hint_misleading"
+    if tally.largest + tally.cut_off >= need:
+        return "budget"
+    if tally.answered >= need or tally.answered - tally.largest > planned - need:
+        return "ambiguous"
+    return "execution_failed" if tally.failed > tally.no_answer else "too_hard"
+
+
+def early_verdict(tally: Tally, planned: int) -> VerdictName | None:
+    """The verdict if it is the same however the remaining traces end; None while it is open."""
+    need = quorum(planned)
+    remaining = planned - tally.answered - tally.no_answer - tally.failed - tally.cut_off
+    if tally.agree >= need:
+        return "verified"
+    if tally.largest >= need:
+        return None if tally.agree + remaining >= need else "hint_misleading"
+    if tally.largest + remaining >= need:
+        return None
+    found = {full_verdict(end, planned) for end in _ends(tally, remaining)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _ends(tally: Tally, remaining: int) -> Iterator[Tally]:
+    """Every tally that the remaining traces can lead to."""
+    for answered in range(remaining + 1):
+        for largest in range(max(tally.largest, min(1, answered)), tally.largest + answered + 1):
+            for failed in range(remaining - answered + 1):
+                for no_answer in range(remaining - answered - failed + 1):
+                    yield replace(
+                        tally,
+                        largest=largest,
+                        answered=tally.answered + answered,
+                        failed=tally.failed + failed,
+                        no_answer=tally.no_answer + no_answer,
+                        cut_off=tally.cut_off + remaining - answered - failed - no_answer,
+                    )
+
+
+@dataclass(frozen=True)
+class Triangulation:
+    """The state of one question's vote; every method that changes it gives a new one.
+
+    Attributes:
+        spec: What the question asks for.
+        planned: Independent traces planned.
+        rule: How the vote is held.
+        launched: Independent traces launched so far; their indices are 0, 1, 2, ….
+        gold: The gold trace's ballot once it has ended.
+        ballots: The ended independent traces: index and ballot, in order of the index.
+
+    Raises:
+        ValueError: Fewer than 2 or more than `MAX_PLANNED` traces are planned.
+    """
+
+    spec: AnswerSpec
+    planned: int
+    rule: TriangulationRule = field(default_factory=TriangulationRule)
+    launched: int = 0
+    gold: Ballot | None = None
+    ballots: tuple[tuple[int, Ballot], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.planned <= MAX_PLANNED:
+            raise ValueError(f"a vote takes 2 to {MAX_PLANNED} independent traces, not {self.planned}")
+
+    @classmethod
+    def plan(cls, spec: AnswerSpec, difficulty: Difficulty, rule: TriangulationRule | None = None) -> Self:
+        """The vote on a question before any trace ran."""
+        rule = rule or TriangulationRule()
+        return cls(spec, rule.planned(difficulty), rule)
+
+    def with_gold(self, ballot: Ballot) -> Self:
+        """The vote after the gold trace ended.
+
+        Raises:
+            ValueError: It had ended before.
+        """
+        if self.gold is not None:
+            raise ValueError("the gold trace has already voted")
+        return replace(self, gold=ballot)
+
+    def with_launched(self, count: int) -> Self:
+        """The vote after `count` more independent traces were launched.
+
+        Raises:
+            ValueError: That is more than planned.
+        """
+        if count < 0 or self.launched + count > self.planned:
+            raise ValueError(f"{self.launched + count} traces launched and {self.planned} planned")
+        return replace(self, launched=self.launched + count)
+
+    def with_ballot(self, index: int, ballot: Ballot) -> Self:
+        """The vote after the independent trace `index` ended.
+
+        Raises:
+            ValueError: It was not launched, or had ended before.
+        """
+        if not 0 <= index < self.launched or any(index == done for done, _ in self.ballots):
+            raise ValueError(f"trace {index} was not launched or has already voted")
+        ballots = sorted((*self.ballots, (index, ballot)), key=lambda pair: pair[0])
+        return replace(self, ballots=tuple(ballots))
+
+    def next_wave(self) -> int:
+        """How many traces to launch now, those in flight counted.
+
+        None before the gold trace has answered and none once decided. Otherwise as many as a quorum still needs if all
+        goes well; one at a time where no quorum is left and only the reason is open.
+        """
+        if self.gold is None or self.decided() is not None:
+            return 0
+        unlaunched = self.planned - self.launched
+        if not self.rule.waves:
+            return unlaunched
+        in_flight = self.launched - len(self.ballots)
+        need, tally = quorum(self.planned), self._tally
+        # With a quorum for another answer, all that is open is whether the gold answer gets one too.
+        missing = need - (tally.agree if tally.largest >= need else tally.largest)
+        reachable = missing <= in_flight + unlaunched
+        return min(unlaunched, max(0, (missing if reachable else 1) - in_flight))
+
+    def decided(self) -> Verdict | None:
+        """The verdict if no remaining trace could change it; None while it is open."""
+        if self.gold is None:
+            return None
+        if self.gold.outcome != "answered":
+            return self._without_gold(self.gold)
+        name = early_verdict(self._tally, self.planned)
+        return None if name is None else self._verdict(name, self._explain(name))
+
+    def cut_off(self, detail: str, *, outcome: Literal["budget", "error"] = "budget") -> Verdict:
+        """The verdict when nothing more can be run: every trace that has not ended counts as cut off.
+
+        Args:
+            detail: What cut it off, a few words for people.
+            outcome: Whether the budget ended or something failed, see `Outcome`.
+        """
+        ballot = Ballot(outcome, detail=detail)
+        done = {index for index, _ in self.ballots}
+        rest = [(index, ballot) for index in range(self.planned) if index not in done]
+        ballots = tuple(sorted((*self.ballots, *rest), key=lambda pair: pair[0]))
+        return replace(self, gold=self.gold or ballot, ballots=ballots)._final()
+
+    def _final(self) -> Verdict:
+        verdict = self.decided()
+        if verdict is None:
+            raise AssertionError("a vote is decided when every ballot is in")
+        return verdict
+
+    # What the ballots come down to. Positions count the answers in order of their trace's index; the gold answer's
+    # position comes after them.
+
+    @cached_property
+    def _answers(self) -> list[tuple[int, Answer]]:
+        return [(index, ballot.answer) for index, ballot in self.ballots if ballot.answer is not None]
+
+    @cached_property
+    def _graph(self) -> MatchGraph:
+        answers = [answer for _, answer in self._answers]
+        if self.gold is not None and self.gold.answer is not None:
+            answers.append(self.gold.answer)
+        return MatchGraph(answers, self.spec, accept=self.rule.accept)
+
+    @cached_property
+    def _around_gold(self) -> tuple[int, ...]:
+        places = range(len(self._answers))
+        has_gold = self.gold is not None and self.gold.answer is not None
+        return self._graph.largest(places, around=len(places)) if has_gold else ()
+
+    @cached_property
+    def _tally(self) -> Tally:
+        outcomes = Counter(ballot.outcome for _, ballot in self.ballots)
+        return Tally(
+            agree=len(self._around_gold),
+            largest=len(self._graph.largest(range(len(self._answers)))),
+            answered=outcomes["answered"],
+            no_answer=outcomes["no_answer"],
+            failed=outcomes["failed"],
+            cut_off=outcomes["budget"] + outcomes["error"],
+        )
+
+    # The verdict in words
+
+    def _verdict(self, name: VerdictName, explanation: str) -> Verdict:
+        tally = self._tally
+        gold = self.gold.answer if self.gold is not None else None
+        return Verdict(
+            verdict=name,
+            explanation=explanation,
+            votes=Votes(
+                agree=tally.agree,
+                answered=tally.answered,
+                no_answer=tally.no_answer,
+                failed=tally.failed,
+                cut_off=tally.cut_off,
+                launched=self.launched,
+                planned=self.planned,
+            ),
+            quorum=quorum(self.planned),
+            clusters=tuple(map(self._described, self._clusters(name))),
+            gold=None if gold is None else render(gold),
+            tier=self._graph.cluster((*self._around_gold, len(self._answers))).tier if name == "verified" else "none",
+            # Traces that a cut-off kept from running were not saved.
+            traces_saved=self.planned - max(self.launched, len(self.ballots)),
+            comparator_version=COMPARATOR_VERSION,
+        )
+
+    def _clusters(self, name: VerdictName) -> tuple[Cluster, ...]:
+        places = range(len(self._answers))
+        if name != "verified":
+            return self._graph.clusters(places)
+        rest = set(places) - set(self._around_gold)
+        return self._graph.cluster(self._around_gold), *self._graph.clusters(rest)
+
+    def _described(self, cluster: Cluster) -> AnswerCluster:
+        gold = len(self._answers)
+        has_gold = gold < len(self._graph.answers) and all(self._graph.match(gold, place) for place in cluster.members)
+        whole = self._graph.cluster((*cluster.members, gold)) if has_gold else cluster
+        return AnswerCluster(
+            members=tuple(self._answers[place][0] for place in cluster.members),
+            has_gold=has_gold,
+            answer=render(self._answers[cluster.representative][1]),
+            tier=whole.tier,
+        )
+
+    def _without_gold(self, gold: Ballot) -> Verdict:
+        detail = f": {gold.detail.rstrip('.')}." if gold.detail else "."
+        if gold.outcome == "failed":
+            return self._verdict("execution_failed", f"The code of the gold trace failed to the end{detail}")
+        if gold.outcome == "no_answer":
+            return self._verdict("too_hard", f"The gold trace gave no usable answer{detail}")
+        return self._verdict("budget", f"The gold trace was cut off{detail}")
+
+    def _explain(self, name: VerdictName) -> str:
+        tally, need = self._tally, quorum(self.planned)
+        of = f"{need} of the {self.planned} planned traces must agree"
+        if name == "verified":
+            return f"{tally.agree} independent traces agree with the gold answer; {of}."
+        if name == "hint_misleading":
+            return f"{tally.largest} independent traces agree on another answer than the gold one; {of}."
+        if name == "budget":
+            return f"{_traces(tally.cut_off)} cut off ({self._cut_off_detail()}) before a quorum was reached; {of}."
+        if name == "ambiguous":
+            return f"{_traces(tally.answered)} answered and at most {tally.largest} of them agree; {of}."
+        ends = f"{tally.failed} failed in their code, {tally.no_answer} found no answer"
+        return f"{_traces(tally.answered)} answered ({ends}); {of}."
+
+    def _cut_off_detail(self) -> str:
+        details = sorted(
+            {b.detail.rstrip(".") or b.outcome for _, b in self.ballots if b.outcome in ("budget", "error")}
+        )
+        return "; ".join(details)
+
+
+def _traces(count: int) -> str:
+    return f"{count} independent trace{'' if count == 1 else 's'}"

@@ -30,7 +30,7 @@ done
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT INT TERM
 mkdir "$context/wheels"
-cp "$here/Dockerfile" "$here/requirements.txt" "$here/__init__.py" "$context"
+cp "$here/Dockerfile" "$here/requirements.txt" "$here/__init__.py" "$here/entry.sh" "$here"/*.env "$context"
 cp -R "$here/zygote" "$context/zygote"
 find "$context/zygote" -name __pycache__ -prune -exec rm -rf {} +
 if [ -n "$wheels" ]; then

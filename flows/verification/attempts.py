@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -280,6 +280,14 @@ class Trace(Frozen):
     usage: UsageTotals = UsageTotals()
     started: datetime
     ended: datetime
+
+    @classmethod
+    def without_sandbox(cls, role: Role, index: int, error: TraceError) -> Trace:
+        """An attempt that never began, because no session could be had."""
+        now = datetime.now(UTC)
+        return cls(
+            role=role, index=index, outcome="sandbox_lost", ended_by="sandbox_lost", error=error, started=now, ended=now
+        )
 
     @property
     def answered(self) -> bool:

@@ -63,17 +63,22 @@ def as_sent(message: RecordedMessage) -> Message:
     """A recorded message the way it goes out: without thinking, never empty, with arguments every server can read."""
     if message.role != "assistant":
         return Message(role=message.role, content=message.content, tool_call_id=message.tool_call_id)
-    text = split_thinking(message.content).text
+    text = _encodable(split_thinking(message.content).text)
     calls = tuple(_readable(call) for call in message.tool_calls)
     return Message(role="assistant", content=text if text.strip() or calls else prompts.NO_TEXT, tool_calls=calls)
 
 
 def _readable(call: ToolCall) -> ToolCall:
-    if call_code(call.arguments) is not None and _strict(call.arguments):
+    code = call_code(call.arguments)
+    if code is not None and _strict(call.arguments):
         return call
     # Chat templates parse past arguments and fail on what is no JSON.
-    code = call_code(call.arguments)
     return call.model_copy(update={"arguments": json.dumps({"code": call.arguments if code is None else code})})
+
+
+def _encodable(text: str) -> str:
+    """Text without lone surrogates, which no request body can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _strict(arguments: str) -> bool:

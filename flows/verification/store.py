@@ -1,0 +1,271 @@
+"""The episode store: one append-only JSON Lines file per dataset, one writer, every record durable before it counts.
+
+A record is one line, written at once and fsynced. A torn last line, left by a kill or a full disk, is ignored by
+readers and cut off by the next writer. Where a key has several records, the last one holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from blocks.errors import TrigpointError, UserError
+from flows.verification.records import Episode
+
+
+class StoreBusy(UserError):
+    """Another run is writing this dataset's episodes."""
+
+
+class StoreError(TrigpointError):
+    """The file cannot be read or written."""
+
+
+class Entry(NamedTuple):
+    """What the index knows of an episode without reading it whole."""
+
+    key: str
+    question_id: str
+    question_key: str
+    verdict: str
+    offset: int
+    length: int
+
+    @property
+    def final(self) -> bool:
+        """Whether the verdict stands, see `Episode.final`."""
+        return self.verdict != "budget"
+
+
+class Index(NamedTuple):
+    """The records of a file."""
+
+    entries: dict[str, Entry]
+    """The last record of each key, in the order in which keys first came."""
+    problems: tuple[str, ...]
+    """One sentence for each damaged line."""
+    end: int
+    """Bytes up to which the file is made of whole lines."""
+    torn: bytes
+    """What follows them: empty, or the start of a record that was never finished."""
+
+
+def read_index(path: Path) -> Index:
+    """Read which episodes a file holds. A missing file holds none; a damaged line is told, never raised.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return _scan(path, file)
+    except FileNotFoundError:
+        return Index({}, (), 0, b"")
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+
+
+def read_episodes(path: Path) -> Iterator[Episode]:
+    """The episodes of a file, the last record of each key.
+
+    Raises:
+        StoreError: The file cannot be read.
+        ValueError: A record is of another schema version.
+    """
+    for entry in read_index(path).entries.values():
+        yield _load(path, entry)
+
+
+class EpisodeStore:
+    """The writer of one file; use as a context manager.
+
+    Args:
+        path: The file, `episodes/<slug>.jsonl`; made with its folder when missing.
+
+    Raises:
+        StoreBusy: Another writer has it open.
+        StoreError: It cannot be opened or mended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be opened: {error.strerror}.", "Check the folder.") from error
+        try:
+            self._lock()
+            self._index = self._mend()
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._open = True
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The last record of each key."""
+        return dict(self._index.entries)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each damaged line found when the file was opened."""
+        return self._index.problems
+
+    def finished(self, key: str) -> bool:
+        """Whether the file holds an episode under this key whose verdict stands."""
+        entry = self._index.entries.get(key)
+        return entry is not None and entry.final
+
+    def get(self, key: str) -> Episode | None:
+        """The last record under a key.
+
+        Raises:
+            ValueError: It is of another schema version.
+        """
+        entry = self._index.entries.get(key)
+        return None if entry is None else _load(self.path, entry)
+
+    def append(self, episode: Episode) -> Entry:
+        """Add an episode; when this returns it is on disk.
+
+        Blocks for the fsync: call it through a thread where an event loop runs, from one thread at a time.
+
+        Raises:
+            StoreError: It could not be written; the file is as it was.
+        """
+        if not self._open:
+            raise StoreError(f"{self.path} is closed.")
+        line = episode.to_line()
+        offset = os.fstat(self._fd).st_size
+        try:
+            _write_all(self._fd, line)
+            os.fsync(self._fd)
+        except OSError as error:
+            self._cut_back(offset)
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}.", "Make room on the disk.") from error
+        entry = Entry(
+            episode.episode_id,
+            episode.question.id,
+            episode.question_key,
+            episode.verdict.verdict,
+            offset,
+            len(line),
+        )
+        self._index.entries[entry.key] = entry
+        return entry
+
+    def close(self) -> None:
+        """Let the file go; may be called again."""
+        if self._open:
+            self._open = False
+            os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        # The kernel lets the lock go with the process, so a killed writer never leaves one behind.
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreBusy(
+                f"Another run is writing {self.path}.", "Wait for it to end, or give this run another TRIGPOINT_HOME."
+            ) from error
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be locked: {error.strerror}.", "Put it on a local disk.") from error
+
+    def _cut_back(self, offset: int) -> None:
+        try:
+            os.ftruncate(self._fd, offset)
+        except OSError:
+            # The torn line stays for the next writer to cut off; anything put behind it now would be lost with it.
+            self.close()
+
+    def _mend(self) -> Index:
+        try:
+            with os.fdopen(os.dup(self._fd), "rb") as file:
+                file.seek(0)
+                index = _scan(self.path, file)
+            if index.torn:
+                os.ftruncate(self._fd, index.end)
+            elif index.end > os.fstat(self._fd).st_size:
+                # The last record is whole, only its line feed is missing.
+                _write_all(self._fd, b"\n")
+            os.fsync(self._fd)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be mended: {error.strerror}.", "Check the disk.") from error
+        return index
+
+
+def _scan(path: Path, file: Any) -> Index:
+    entries: dict[str, Entry] = {}
+    problems: list[str] = []
+    offset = 0
+    torn = b""
+    for number, line in enumerate(file, start=1):
+        whole = line.endswith(b"\n")
+        entry = _entry(line, offset)
+        if entry is not None:
+            entries[entry.key] = entry
+        elif not whole:
+            torn = line
+            break
+        elif line.strip():
+            problems.append(f"{path}:{number}: this line is no episode; it is left as it is.")
+        # A whole record without its line feed counts as if it had one, which the next writer adds.
+        offset += len(line) + (0 if whole else 1)
+    return Index(entries, tuple(problems), offset, torn)
+
+
+def _entry(line: bytes, offset: int) -> Entry | None:
+    try:
+        data = json.loads(line)
+        return Entry(
+            key=_text(data["episode_id"]),
+            question_id=_text(data["question"]["id"]),
+            question_key=_text(data["question_key"]),
+            verdict=_text(data["verdict"]["verdict"]),
+            offset=offset,
+            length=len(line),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _load(path: Path, entry: Entry) -> Episode:
+    with path.open("rb") as file:
+        file.seek(entry.offset)
+        return Episode.from_line(file.read(entry.length))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -62,10 +62,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "'$(PYTHON)' cannot make a virtual environment; on Debian install python3-venv."; rm -rf $(VENV); exit 1; }
 
+# The lock is whole (a test checks), so pip resolves nothing.
 define install
 	@echo "Setting up $(VENV) from $(1) (once per lock file)"
-	@$(PIP) install --quiet --require-hashes -r $(1)
-	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) install -qq --require-hashes --no-deps -r $(1)
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.stamp-$(2)-*
 	@touch $@
 endef

@@ -1,0 +1,193 @@
+"""The rules of the house, read from the sources: floors, rooms, names, sizes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = {"sandbox_image": 0, "blocks": 1, "flows": 2}
+ENGINE_LIBRARIES = {"prefect", "prefect_docker", "httpx", "docker", "aiohttp", "requests"}
+MAX_FLOW_LINES = 200
+MAX_MODULE_LINES = 450
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(
+        path for folder in folders for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts
+    )
+
+
+SOURCES = python_files(*FLOORS)
+EVERYTHING = [*SOURCES, *python_files("tests")]
+FLOW_FILES = [path for path in SOURCES if path.parent == ROOT / "flows" and path.name != "__init__.py"]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Every module a file imports at run time, wherever the statement stands in it; never what only types need."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    for node in runtime_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield other
+                yield from runtime_nodes(other)
+        else:
+            yield from runtime_nodes(node)
+
+
+@cache
+def own_imports(module: str) -> frozenset[str]:
+    """The project's modules that importing a module runs: what it names, and the packages those lie in."""
+    found: set[str] = set()
+    for name in imported_names(MODULES[module]):
+        pieces = name.split(".")
+        found.update(".".join(pieces[:end]) for end in range(1, len(pieces) + 1))
+    return frozenset((found & MODULES.keys()) - {module})
+
+
+@cache
+def foreign_imports(module: str) -> frozenset[str]:
+    """The top-level names of what a module imports from outside the project."""
+    return frozenset(name.split(".")[0] for name in imported_names(MODULES[module])) - FLOORS.keys()
+
+
+def reach(module: str) -> dict[str, str]:
+    """Every project module that importing `module` runs, each with the module that imports it."""
+    via = dict.fromkeys(own_imports(module), module)
+    pending = list(via)
+    while pending:
+        current = pending.pop()
+        for name in own_imports(current) - via.keys():
+            via[name] = current
+            pending.append(name)
+    return via
+
+
+def offences(modules: list[str], banned: set[str]) -> list[str]:
+    """One line for each banned library that one of the modules imports, itself or through others."""
+    lines = []
+    for module in modules:
+        via = reach(module)
+        for reached in {module, *via}:
+            lines += [
+                f"{module} gets {library} from {reached} (imported by {via.get(reached, 'itself')})"
+                for library in sorted(foreign_imports(reached) & banned)
+            ]
+    return sorted(lines)
+
+
+def rooms() -> list[str]:
+    return [name for name, path in MODULES.items() if name.startswith("flows.") and path not in FLOW_FILES]
+
+
+def test_the_sources_are_found() -> None:
+    """A rule that looks at nothing would hold for ever."""
+    assert {"flows.questions.records", "blocks.settings", "sandbox_image.zygote.protocol"} <= MODULES.keys()
+    assert "blocks.errors" in reach("flows.tables.dataset")
+    assert "pydantic" in foreign_imports("flows.questions.records")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_calls_go_down_only(module: str) -> None:
+    floor = FLOORS[module.split(".")[0]]
+    upwards = {name for name in own_imports(module) if FLOORS[name.split(".")[0]] > floor}
+    assert not upwards, f"{module} imports from the floor above: {sorted(upwards)}"
+
+
+@pytest.mark.parametrize("path", FLOW_FILES, ids=lambda path: path.name)
+def test_a_flow_file_imports_no_other_flow_file(path: Path) -> None:
+    others = {module_name(other) for other in FLOW_FILES} - {module_name(path)}
+    assert not own_imports(module_name(path)) & others
+
+
+def test_no_room_opens_a_door() -> None:
+    """A room never imports a flow file: doors are used from outside."""
+    doors = {module_name(path) for path in FLOW_FILES}
+    assert not {room: sorted(own_imports(room) & doors) for room in rooms() if own_imports(room) & doors}
+
+
+def test_rooms_have_no_engine() -> None:
+    assert offences(rooms(), ENGINE_LIBRARIES) == []
+
+
+def test_the_engines_below_the_blocks_know_no_prefect() -> None:
+    below = [name for name in MODULES if name.startswith(("blocks.sandboxes", "blocks.chat."))]
+    assert len(below) > 2
+    assert offences(below, {"prefect", "prefect_docker"}) == []
+
+
+def test_the_program_inside_the_sandbox_stands_alone() -> None:
+    """The image holds the zygote and the libraries of cells, nothing of the host's."""
+    hosts_only = ENGINE_LIBRARIES | {"pydantic", "pydantic_settings", "sqlalchemy", "tenacity", "rich", "cyclopts"}
+    assert offences([name for name in MODULES if name.startswith("sandbox_image")], hosts_only) == []
+
+
+def test_importing_blocks_imports_no_prefect() -> None:
+    program = "import sys, blocks, blocks.sandboxes, blocks.chat; sys.exit('prefect' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_nothing_under_flows_shadows_a_library() -> None:
+    """`python flows/episode.py` puts flows/ first on the search path, so its names must be nobody else's."""
+    ours = {path.stem for path in (ROOT / "flows").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    installed = set(packages_distributions()) - set(FLOORS)
+    assert {"prefect", "pandas"} <= installed
+    assert not (ours - {"__init__"}) & (installed | sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_what_it_is_and_stays_readable(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    docstring = ast.get_docstring(tree)
+    assert docstring, "no module docstring"
+    assert len(docstring.splitlines()[0]) > 10, "the first line of the docstring says nothing"
+    if any(not isinstance(node, ast.Expr) for node in tree.body):
+        assert "from __future__ import annotations" in text
+    limit = MAX_FLOW_LINES if path in FLOW_FILES else MAX_MODULE_LINES
+    lines = text.count("\n")
+    assert lines <= limit, f"{lines} lines, at most {limit}"
+
+
+def written_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_machine_is_written_into_the_sources() -> None:
+    """The checkout runs anywhere: no home folder of anyone and no folder of one machine is named."""
+    marks = ["/" + "root/", "/" + "home/", "/" + "Users/", "/" + "work/"]
+    bad = []
+    for path in written_files():
+        if path.suffix in {".py", ".md", ".toml", ".lock", ".txt", ".yaml", ".json", ""} and path != Path(__file__):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            bad += [f"{path.relative_to(ROOT)}: {mark}" for mark in marks if mark in text]
+    assert not bad

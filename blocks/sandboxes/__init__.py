@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from blocks.sandboxes.choice import RuntimeChoice, default_runtime
 from blocks.sandboxes.models import (
     CellError,
     CellResult,
@@ -24,16 +27,21 @@ from blocks.sandboxes.runtime import Runtime, Transport
 from blocks.sandboxes.sandbox import Sandbox
 from blocks.sandboxes.session import Session
 
+if TYPE_CHECKING:
+    from blocks.sandboxes.docker import DockerRuntime
+
 __all__ = [
     "CellError",
     "CellResult",
     "CellStatus",
+    "DockerRuntime",
     "Incident",
     "LoadedDataset",
     "Note",
     "OutputChunk",
     "ProcessRuntime",
     "Runtime",
+    "RuntimeChoice",
     "RuntimeName",
     "Sandbox",
     "SandboxInfo",
@@ -45,4 +53,14 @@ __all__ = [
     "Submission",
     "TaggedValue",
     "Transport",
+    "default_runtime",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the docker runtime, and with it the engine's client, only when it is asked for."""
+    if name == "DockerRuntime":
+        from blocks.sandboxes.docker import DockerRuntime
+
+        return DockerRuntime
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

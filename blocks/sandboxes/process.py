@@ -14,6 +14,8 @@ import json
 import logging
 import os
 import platform
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -39,13 +41,11 @@ _END_DEADLINE_S = 10.0
 _SYS_LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_IMAGE_FOLDER = _PACKAGE_ROOT / "sandbox_image"
+_CPUINFO = Path("/proc/cpuinfo")
 _WARDEN = Path(__file__).with_name("warden.py")
-WALLS: Mapping[str, Any] = {
-    "outer": "none: the process runtime has the inner wall alone",
-    "memory_total": None,
-    "pids_total": None,
-    "cpus_total": None,
-}
+WALLS: Mapping[str, Any] = {"outer": {"kind": "none"}}
+"""The inner wall stands alone: no limit on memory, processes and CPUs of the sandbox as a whole."""
 
 
 class ProcessRuntime(Runtime):
@@ -255,7 +255,7 @@ def _environment(scratch: Path) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        **kernel_environment(),
+        **numeric_environment(),
     }
     # A Python built outside the system may need this to find its own shared libraries.
     if "LD_LIBRARY_PATH" in os.environ:
@@ -263,12 +263,15 @@ def _environment(scratch: Path) -> dict[str, str]:
     return environment
 
 
-def kernel_environment() -> dict[str, str]:
-    """Variables that fix how many threads and which CPU kernels the numeric libraries use."""
-    fixed = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    if platform.machine() == "x86_64":
-        fixed["OPENBLAS_CORETYPE"] = "Haswell"
-    return fixed
+def numeric_environment() -> dict[str, str]:
+    """Variables that fix how many threads and which CPU kernels the numeric libraries use; the image sets the same."""
+    files = ["numeric.env"]
+    # Naming kernels the CPU cannot run would end the zygote with SIGILL.
+    if re.search(r"\bavx2\b", _CPUINFO.read_text()):
+        files.append("numeric-avx2.env")
+    lines = [line for name in files for line in (_IMAGE_FOLDER / name).read_text().splitlines()]
+    settings = [shlex.split(line, comments=True) for line in lines]
+    return dict(setting[0].split("=", 1) for setting in settings if setting)
 
 
 def _widen(descriptor: int) -> None:

@@ -23,8 +23,8 @@ from tests.support.prefect_home import migrated_home
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_ENGINE = "TRIGPOINT_REQUIRE_ENGINE"
 RUN_FOLDER = "TRIGPOINT_TEST_FOLDER"
-KEPT = {REQUIRE_ENGINE, RUN_FOLDER, "TRIGPOINT_SANDBOX_IMAGE"}
-LEAK_PATIENCE_S = 15.0
+PATIENCE = "TRIGPOINT_TEST_PATIENCE_S"
+KEPT = {REQUIRE_ENGINE, RUN_FOLDER, PATIENCE, "TRIGPOINT_SANDBOX_IMAGE"}
 
 _engine_state: EngineState | None = None
 _leaks: list[str] = []
@@ -114,8 +114,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return
     folder = os.environ[RUN_FOLDER]
-    _leaks.extend(settle(lambda: leftover_processes(folder), LEAK_PATIENCE_S))
-    _leaks.extend(settle(leftover_containers, LEAK_PATIENCE_S))
+    patience_s = float(os.environ.get(PATIENCE, "15"))
+    _leaks.extend(settle(lambda: leftover_processes(folder), patience_s))
+    _leaks.extend(settle(leftover_containers, patience_s))
     if _leaks:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     elif session.exitstatus == pytest.ExitCode.OK:

@@ -14,6 +14,8 @@ import docker.errors
 import psutil
 import requests.exceptions
 
+from blocks.sandboxes.owner import owner_is_gone, owner_tag
+
 LABEL_OWNER = "trigpoint.owner"
 
 
@@ -98,8 +100,8 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def _orphaned(labels: dict[str, str]) -> bool:
-    pids = [int(part) for part in labels[LABEL_OWNER].replace("/", ":").split(":") if part.isdigit()]
-    return bool(pids) and (pids[0] == os.getpid() or not psutil.pid_exists(pids[0]))
+    owner = labels[LABEL_OWNER]
+    return owner == owner_tag() or owner_is_gone(owner)
 
 
 def _short(error: BaseException) -> str:

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("data"), description="TRIGPOINT_HOME: datasets, episodes, exports, results, store")
     sandbox_image: str = Field(default="trigpoint-sandbox:latest", description="image of the docker runtime")
     max_containers: int = Field(default=4, ge=1, description="sandboxes alive at once, all processes together")
+    trust_proxy: bool = Field(default=False, description="model calls go through HTTP_PROXY and HTTPS_PROXY")
 
     @property
     def store(self) -> Path:

@@ -1,0 +1,253 @@
+"""From an HTTP status and an error body to a typed error: what each provider's words mean."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from blocks.chat.endpoints import Endpoint
+from blocks.chat.errors import (
+    BadRequest,
+    ChatError,
+    ChatTimeout,
+    ContextOverflow,
+    ModelNotFound,
+    PaymentRequired,
+    RateLimited,
+    Refused,
+    ServerFailure,
+    WrongEndpoint,
+    WrongKey,
+)
+from blocks.chat.waits import server_wait
+
+DETAIL_CHARS = 300
+READ_CHARS = 20_000
+"""How much of an error body is looked at."""
+
+_CONTEXT = re.compile(
+    r"context[_ ]length[_ ]exceeded|exceed_context_size|maximum context length|max(?:imum)? context (?:size|length)"
+    r"|exceeds? the (?:available |model'?s? )?context|longer than the maximum model length"
+    r"|too long to fit into the model|prompt (?:is )?too long|exceeds? (?:the )?context (?:window|length|size)"
+    r"|input token count.{0,40}exceeds|input tokens exceed|reduce the length of the (?:input )?(?:messages|prompt)"
+    r"|string_above_max_length|context window (?:limit|exceeded)",
+    re.IGNORECASE,
+)
+_WINDOW = re.compile(
+    r"(?:context (?:length|size|window)(?: is| of)?(?: \()?|context size \(|maximum model length of|>)\s*(\d[\d,]*)",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(
+    r"(?:requested(?: about)?|resulted in|request has|request \(|prompt \(length|total length|prompt is too long:)"
+    r"\s*(\d[\d,]*)",
+    re.IGNORECASE,
+)
+_NO_CREDIT = re.compile(
+    r"insufficient[_ ](?:quota|credits?|funds|balance)|key limit exceeded|billing[_ ]hard[_ ]limit"
+    r"|requires more credits|out of credits",
+    re.IGNORECASE,
+)
+_FILTER = re.compile(
+    r"content[_ ](?:policy|filter|management)|moderation|flagged|responsible ?ai|safety (?:system|filter|policy)",
+    re.IGNORECASE,
+)
+_BAD_KEY = re.compile(r"(?:invalid|incorrect|missing|no|expired)[^.]{0,20}\b(?:api[_ ]?key|credentials)", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"model.{0,80}?(?:not found|does not exist|not exist|is not available|not supported|unknown)"
+    r"|not a valid model|no endpoints found|unknown model|invalid model|no allowed providers|model_not_found"
+    r"|unsupported model|not found.{0,80}pull",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """An error reply, read."""
+
+    status: int
+    text: str
+    """What the server said, code and type included; for matching."""
+    detail: str
+    """What the server said, for people: one line, shortened."""
+    body: Mapping[str, Any]
+    endpoint: Endpoint
+    model: str
+    retry_after_s: float | None
+
+
+def fault(status: int, headers: Mapping[str, str], text: str, endpoint: Endpoint, model: str) -> ChatError:
+    """The typed error for an HTTP error reply.
+
+    Args:
+        status: HTTP status.
+        headers: Response headers, names in lower case.
+        text: The body, secrets already struck out.
+        endpoint: Where it came from.
+        model: The model asked for.
+    """
+    complaint = _read(status, headers, text, endpoint, model)
+    return next(make(complaint) for applies, make in RULES if applies(complaint))
+
+
+def embedded_fault(
+    body: Mapping[str, Any], headers: Mapping[str, str], endpoint: Endpoint, model: str
+) -> ChatError | None:
+    """The typed error that stands in the body of a reply with status 200, if one does."""
+    error = body.get("error")
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if not error and isinstance(first, dict):
+        error = first.get("error")
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else HTTPStatus.BAD_GATEWAY
+    return fault(status, headers, json.dumps({"error": error}), endpoint, model)
+
+
+def _read(status: int, headers: Mapping[str, str], text: str, endpoint: Endpoint, model: str) -> Complaint:
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        parsed = None
+    body = parsed if isinstance(parsed, dict) else {}
+    error = body.get("error", body)
+    fields = error if isinstance(error, dict) else {"message": error}
+    metadata = fields.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    said = [fields.get(name) for name in ("message", "detail", "type", "code")] + [metadata.get("raw")]
+    words = [str(part) for part in said if part not in (None, "", status)] if body else [text]
+    shown = [str(part) for part in (fields.get("message") or fields.get("detail"), metadata.get("raw")) if part]
+    extra = metadata.get("headers")
+    waits = dict(headers) | ({str(k).lower(): str(v) for k, v in extra.items()} if isinstance(extra, dict) else {})
+    return Complaint(
+        status=status,
+        text=" ".join(words)[:READ_CHARS],
+        detail=shortened((" ".join(shown) if body else text)[:READ_CHARS]),
+        body=fields,
+        endpoint=endpoint,
+        model=model,
+        retry_after_s=server_wait(waits),
+    )
+
+
+def shortened(text: str) -> str:
+    """One line of at most `DETAIL_CHARS` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= DETAIL_CHARS else line[: DETAIL_CHARS - 1] + "…"
+
+
+def _context(it: Complaint) -> ChatError:
+    numbers = {name: it.body.get(name) for name in ("n_ctx", "n_prompt_tokens")}
+    window = numbers["n_ctx"] if isinstance(numbers["n_ctx"], int) else _number(_WINDOW, it.text)
+    asked = numbers["n_prompt_tokens"] if isinstance(numbers["n_prompt_tokens"], int) else _number(_ASKED, it.text)
+    size = f" of {window} tokens" if window else ""
+    return ContextOverflow(
+        f"The conversation does not fit the context{size} of {it.model}.",
+        "Use a model with a larger context, or fewer or shorter turns.",
+        status=it.status,
+        detail=it.detail,
+        window=window,
+        asked=asked,
+    )
+
+
+def _wrong_key(it: Complaint) -> ChatError:
+    variable = it.endpoint.key_variable
+    if it.endpoint.key is None:
+        message = f"{it.endpoint.id} wants a key and none is set."
+        return WrongKey(message, f"Set the environment variable {variable}.", status=it.status, detail=it.detail)
+    message = f"{it.endpoint.id} does not accept the key{_quoted(it.detail)}."
+    return WrongKey(message, f"Check {variable} or the block's api_key.", status=it.status, detail=it.detail)
+
+
+def _no_access(it: Complaint) -> ChatError:
+    message = f"{it.endpoint.id} does not let this key use {it.model}{_quoted(it.detail)}."
+    remedy = "Check the key's permissions and the account's settings."
+    return WrongKey(message, remedy, status=it.status, detail=it.detail)
+
+
+def _no_credit(it: Complaint) -> ChatError:
+    message = f"The account at {it.endpoint.id} has no credit for this call{_quoted(it.detail)}."
+    return PaymentRequired(message, "Add credit or raise the key's limit.", status=it.status, detail=it.detail)
+
+
+def _no_model(it: Complaint) -> ChatError:
+    message = f"{it.endpoint.id} has no model {it.model}{_quoted(it.detail)}."
+    remedy = f"Run `ollama pull {it.model}`." if it.endpoint.provider == "ollama" else "Check the model's name there."
+    return ModelNotFound(message, remedy, status=it.status, detail=it.detail)
+
+
+def _no_api(it: Complaint) -> ChatError:
+    message = f"No chat API answers at {it.endpoint.chat_url} (HTTP {it.status}{_quoted(it.detail)})."
+    remedy = "Check the base URL; that of an OpenAI-compatible server ends in /v1."
+    return WrongEndpoint(message, remedy, status=it.status, detail=it.detail)
+
+
+def _limited(it: Complaint) -> ChatError:
+    message = f"{it.endpoint.id} limits the rate of calls to {it.model}{_quoted(it.detail)}."
+    remedy = "Lower max_in_flight, or run again later: what was answered is kept."
+    return RateLimited(message, remedy, status=it.status, detail=it.detail, retry_after_s=it.retry_after_s)
+
+
+def _timeout(it: Complaint) -> ChatError:
+    message = f"{it.endpoint.id} gave up waiting for {it.model} (HTTP {it.status}{_quoted(it.detail)})."
+    return ChatTimeout(message, status=it.status, detail=it.detail, retry_after_s=it.retry_after_s)
+
+
+def _failed(it: Complaint) -> ChatError:
+    message = f"{it.endpoint.id} failed (HTTP {it.status}{_quoted(it.detail)})."
+    return ServerFailure(message, status=it.status, detail=it.detail, retry_after_s=it.retry_after_s)
+
+
+def _refused(it: Complaint) -> ChatError:
+    message = f"{it.endpoint.id} refused the conversation as against its policy{_quoted(it.detail)}."
+    return Refused(message, status=it.status, detail=it.detail)
+
+
+def _bad_request(it: Complaint) -> ChatError:
+    message = f"{it.endpoint.id} refused the request to {it.model} (HTTP {it.status}{_quoted(it.detail)})."
+    return BadRequest(message, status=it.status, detail=it.detail)
+
+
+def _quoted(detail: str) -> str:
+    return f": {detail.rstrip('.')}" if detail else ""
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    found = pattern.search(text)
+    return int(found[1].replace(",", "")) if found else None
+
+
+def _says(pattern: re.Pattern[str], *statuses: int) -> Callable[[Complaint], bool]:
+    return lambda it: it.status in statuses and pattern.search(it.text) is not None
+
+
+def _is(*statuses: int) -> Callable[[Complaint], bool]:
+    return lambda it: it.status in statuses
+
+
+Rule = tuple[Callable[[Complaint], bool], Callable[[Complaint], ChatError]]
+
+# The first that applies wins: what the words say goes before what the status says, for providers use 400 for all.
+RULES: tuple[Rule, ...] = (
+    (_is(413), _context),
+    (_says(_CONTEXT, 400, 422, 500, 503), _context),
+    (_is(401), _wrong_key),
+    (_is(402), _no_credit),
+    (_says(_NO_CREDIT, 400, 403, 429), _no_credit),
+    (_is(429), _limited),
+    (_is(451), _refused),
+    (_says(_FILTER, 400, 403), _refused),
+    (_says(_BAD_KEY, 400, 403), _wrong_key),
+    (_is(403), _no_access),
+    (_says(_NO_MODEL, 400, 404, 422), _no_model),
+    (lambda it: it.status in (404, 405, 410) or 300 <= it.status < 400, _no_api),
+    (_is(408), _timeout),
+    (lambda it: it.status in (409, 425) or it.status >= 500, _failed),
+    (lambda it: True, _bad_request),
+)

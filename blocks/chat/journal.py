@@ -1,0 +1,237 @@
+"""The journal: every answered model call, stored before it is used, so that none is paid twice.
+
+It lives in the store (`TRIGPOINT_HOME/store.db`, SQLite in WAL mode) and may be open in any number of processes of one
+machine. Before a call is sent it is claimed there, so two processes that want the same call pay once. A claim falls to
+the next who asks when its owner is dead: at once where that can be seen (same machine and PID namespace), else after
+the owner's heartbeat has been silent for `LEASE_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from blocks.chat import exported, rows
+from blocks.chat.database import Chore, Database
+from blocks.chat.models import ChatReply
+from blocks.chat.owners import life, new_owner
+from blocks.chat.records import JournalRecord
+from blocks.chat.schema import claims, migrate, owners
+from blocks.settings import settings
+
+BEAT_S = 5.0
+"""Seconds between an owner's signs of life."""
+LEASE_S = 60.0
+"""Seconds of silence after which an owner that cannot be looked at counts as dead."""
+POLL_S = (0.02, 1.0)
+"""First and longest pause between looks at a claim that another holds."""
+
+T = TypeVar("T")
+
+
+class Replies(Protocol):
+    """What can answer a call that has been answered before."""
+
+    async def find(self, key: str) -> ChatReply | None:
+        """The stored reply to a call, or None."""
+        ...
+
+
+class Holder(NamedTuple):
+    """Who holds a claim, as last seen."""
+
+    owner: str
+    beat: int
+
+
+class Journal:
+    """The journal in one SQLite file; `close` it, or use it as a context manager.
+
+    Args:
+        path: The file; None: the store of this installation.
+        lease_s: See `LEASE_S`.
+
+    Raises:
+        JournalError: The file cannot be opened, or is of a later version.
+    """
+
+    def __init__(self, path: Path | None = None, *, lease_s: float = LEASE_S) -> None:
+        self.path = path or settings().store
+        self._lease_s = lease_s
+        self._owner = str(new_owner())
+        self._held: set[str] = set()
+        chore = Chore(BEAT_S, self._beat, needed=lambda: bool(self._held))
+        self._database = Database(self.path, migrate, chore)
+        self._database.wait_open()
+        self._database.submit(self._move_in, write=True).result()
+
+    async def find(self, key: str) -> ChatReply | None:
+        """The stored reply to a call, or None."""
+        return await self._database.read(lambda connection: rows.reply(connection, key))
+
+    async def store(self, record: JournalRecord) -> ChatReply:
+        """Stores an answered call and gives its reply once that is on disk; the first one stored under a key stays.
+
+        Returns:
+            The reply now in the journal: this one, or that of whoever was first.
+        """
+
+        def job(connection: Connection) -> ChatReply:
+            first = rows.add(connection, record)
+            connection.execute(delete(claims).where(claims.c.key == record.key))
+            self._held.discard(record.key)
+            stored = None if first else rows.reply(connection, record.key)
+            return stored or record.reply(replayed=False)
+
+        return await self._database.write(job)
+
+    @asynccontextmanager
+    async def claim(self, key: str) -> AsyncIterator[ChatReply | None]:
+        """Waits until the call is ours to make, or has been answered by another.
+
+        Yields:
+            None when the call is claimed, to the end of the `with` block; else the reply that has come meanwhile.
+        """
+        held = False
+        try:
+            reply = await self._await_claim(key)
+            held = reply is None
+            yield reply
+        finally:
+            if held and key in self._held:
+                self._release(key)
+
+    async def _await_claim(self, key: str) -> ChatReply | None:
+        stale: Holder | None = None
+        seen: Holder | None = None
+        since = time.monotonic()
+        pause, longest = POLL_S
+        while True:
+            outcome = await self._try_claim(key, stale)
+            if not isinstance(outcome, Holder):
+                return outcome
+            now = time.monotonic()
+            if outcome != seen:
+                seen, since = outcome, now
+            stale = seen if now - since >= self._lease_s else None
+            await asyncio.sleep(min(pause, self._lease_s / 2))
+            pause = min(pause * 2, longest)
+
+    async def _try_claim(self, key: str, stale: Holder | None) -> ChatReply | Holder | None:
+        """Claims the call (None), or says who holds it, or gives its reply."""
+        future = self._database.submit(lambda connection: self._claim_job(connection, key, stale), write=True)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            # The claim may be made after we have gone; if it is ours, it must not stay.
+            future.add_done_callback(lambda done: self._release_if_made(done, key))
+            raise
+
+    def _claim_job(self, connection: Connection, key: str, stale: Holder | None) -> ChatReply | Holder | None:
+        reply = rows.reply(connection, key)
+        if reply is not None:
+            return reply
+        query = select(owners.c.owner, owners.c.beat).join(claims).where(claims.c.key == key)
+        found = connection.execute(query).one_or_none()
+        holder = Holder(found.owner, found.beat) if found else None
+        if holder is not None:
+            if holder != stale and life(holder.owner) != "dead":
+                return holder
+            connection.execute(delete(claims).where(claims.c.key == key))
+        self._held.add(key)
+        self._enter(connection)
+        connection.execute(insert(claims).values(key=key, owner=self._owner))
+        return None
+
+    def _release_if_made(self, done: Future[ChatReply | Holder | None], key: str) -> None:
+        if not done.cancelled() and done.exception() is None and done.result() is None:
+            self._release(key)
+
+    def _release(self, key: str) -> None:
+        """Gives a claim back, without waiting; stored replies have given theirs back already."""
+        mine = (claims.c.key == key) & (claims.c.owner == self._owner)
+
+        def job(connection: Connection) -> None:
+            self._held.discard(key)
+            connection.execute(delete(claims).where(mine))
+
+        if not self._database.closed:
+            self._database.submit(job, write=True)
+
+    def _move_in(self, connection: Connection) -> None:
+        """Enters this owner, and clears away those who died with claims in their hands."""
+        for other in connection.execute(select(owners.c.owner)).scalars().all():
+            if life(other) == "dead":
+                connection.execute(delete(owners).where(owners.c.owner == other))
+        self._enter(connection)
+
+    def _enter(self, connection: Connection) -> None:
+        connection.execute(insert(owners).values(owner=self._owner, beat=0).on_conflict_do_nothing())
+
+    def _beat(self, connection: Connection) -> None:
+        mine = owners.c.owner == self._owner
+        connection.execute(update(owners).where(mine).values(beat=owners.c.beat + 1))
+
+    async def records(self, keys: Collection[str] | None = None) -> AsyncIterator[JournalRecord]:
+        """All records, or those of `keys`, in the order their answers came."""
+        wanted = None if keys is None else set(keys)
+        order = await self._database.read(rows.keys_in_order)
+        chosen = [key for key in order if wanted is None or key in wanted]
+        for start in range(0, len(chosen), exported.CHUNK):
+            chunk = chosen[start : start + exported.CHUNK]
+            for record in await self._database.read(partial(rows.records, keys=chunk)):
+                yield record
+
+    async def export_jsonl(self, path: Path, keys: Collection[str] | None = None) -> int:
+        """Writes records as JSON lines (gzip when the name ends in .gz) for a `ReplayJournal`; atomic.
+
+        Args:
+            path: The file to write.
+            keys: The calls to export; None: all.
+
+        Returns:
+            How many records were written.
+        """
+        return await exported.write(path, self.records(keys))
+
+    async def import_jsonl(self, path: Path) -> int:
+        """Adds the records of an exported journal; what is known already stays as it is.
+
+        Returns:
+            How many records were new.
+
+        Raises:
+            JournalError: The file holds what is no record, or a record whose key is not that of its request; nothing
+                of it is added.
+        """
+        found = await asyncio.to_thread(lambda: list(exported.read(path)))
+        return await self._database.write(lambda connection: sum(rows.add(connection, record) for record in found))
+
+    async def query(self, job: Callable[[Connection], T]) -> T:
+        """Runs a reading job on the store, for the ledger."""
+        return await self._database.read(job)
+
+    def close(self) -> None:
+        """Writes what is queued, gives claims back and closes the file; may be called again."""
+        if not self._database.closed:
+            mine = owners.c.owner == self._owner
+            self._database.submit(lambda connection: connection.execute(delete(owners).where(mine)), write=True)
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

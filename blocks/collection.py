@@ -1,0 +1,7 @@
+"""The Block classes of Trigpoint, as Prefect's collection entry point finds them."""
+
+from __future__ import annotations
+
+from blocks.chat_model import ChatModel
+
+__all__ = ["ChatModel"]

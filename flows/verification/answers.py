@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flows.questions.records import AnswerSpec, AnswerType
-from flows.verification.nodes import Kind, Node, Opaque, Table, canonical, is_comparable, render_node
+from flows.verification.nodes import Kind, Node, Opaque, Table, canonical, is_comparable, render_node, with_article
 from flows.verification.readers import read_json, read_tagged
 from flows.verification.shaping import Shaper
 
@@ -93,14 +93,11 @@ def _problem(node: Node, spec: AnswerSpec) -> str:
     if node.kind == "none":
         return "The answer is empty (None)."
     if node.kind not in _KINDS[spec.type]:
-        return f"The question asks for {_asked(spec.type)} and the answer is {render_node(node, 80)} ({node.kind})."
+        return (
+            f"The question asks for {with_article(spec.type)} and {render_node(node, 80)} is {with_article(node.kind)}."
+        )
     if not is_comparable(node):
         return "The answer holds an object that cannot be compared."
     if spec.columns and isinstance(node, Table):
         return Shaper(spec).column_problem(node)
     return ""
-
-
-def _asked(kind: AnswerType) -> str:
-    article = "an" if kind in ("int", "any") else "a"
-    return f"{article} {kind}"

@@ -28,6 +28,7 @@ from flows.verification.nodes import (
     is_comparable,
     is_nan,
     render_node,
+    with_article,
 )
 from flows.verification.signatures import key_text, moment_text, order, signature
 from flows.verification.tiers import TIERS, Tier, number_tier, rank, weakest
@@ -284,7 +285,9 @@ class _Comparer:
         if a.kind == b.kind or {a.kind, b.kind} == {"int", "float"}:
             self._say(f"{render_node(a, 60)} and {render_node(b, 60)} differ")
         else:
-            self._say(f"{render_node(a, 60)} is a {a.kind} and {render_node(b, 60)} is a {b.kind}")
+            self._say(
+                f"{render_node(a, 60)} is {with_article(a.kind)} and {render_node(b, 60)} is {with_article(b.kind)}"
+            )
 
 
 def _distinct(nodes: tuple[Node, ...]) -> list[Node]:

@@ -32,7 +32,8 @@ _MONTHS = {
 }
 _ISO = re.compile(
     r"(?P<year>[0-9]{4})(?P<mark>[-/.])(?P<month>[0-9]{1,2})(?P=mark)(?P<day>[0-9]{1,2})"
-    r"(?:[t ](?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
+    r"(?:[t ](?P<hour>[0-9]{1,2})"
+    r"(?::(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9})0*)?)?)?"
     r"\s?(?P<zone>z|utc|[+-][0-9]{2}:?[0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _NUMERIC = re.compile(r"(?P<a>[0-9]{1,2})(?P<mark>[-/.])(?P<b>[0-9]{1,2})(?P=mark)(?P<year>[0-9]{4})")
@@ -83,7 +84,7 @@ def _iso(match: re.Match[str]) -> Day | Moment | None:
             day.value.month,
             day.value.day,
             int(match["hour"]),
-            int(match["minute"]),
+            int(match["minute"] or 0),
             int(match["second"] or 0),
         )
     except ValueError:

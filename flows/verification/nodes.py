@@ -164,6 +164,13 @@ def children(node: Node) -> tuple[Node, ...]:
     return ()
 
 
+def with_article(kind: str) -> str:
+    """A kind of value as it stands in a sentence."""
+    if kind == "none":
+        return "no value"
+    return f"{'an' if kind[0] in 'aio' else 'a'} {kind}"
+
+
 def is_nan(node: Node) -> bool:
     """Whether the value is the float NaN."""
     return isinstance(node, Number) and node.value.is_nan()

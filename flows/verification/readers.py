@@ -25,9 +25,9 @@ from flows.verification.nodes import (
 )
 from flows.verification.numerals import MAX_DIGITS
 
-MAX_DEPTH = 24
+MAX_DEPTH = 32
 """Levels of nesting an answer may have."""
-MAX_NODES = 200_000
+MAX_NODES = 250_000
 """Values an answer may hold, cells and labels included."""
 MAX_TEXT = 1_000_000
 """Characters a string in an answer may have."""

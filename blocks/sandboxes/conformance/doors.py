@@ -201,7 +201,7 @@ async def other_calling_conventions_are_closed(arena: Arena) -> None:
             if X86:
                 for number in (359, 2, 190, 26):  # socket, fork, vfork, ptrace of the 32-bit table
                     code = b"\\xb8" + number.to_bytes(4, "little") + bytes.fromhex("bb02000000b90100000031d2cd80c3")
-                    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+                    page = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=7)  # and executable
                     page.write(b"\\x53" + code[:-1] + b"\\x5b\\xc3")  # rbx is the caller's
                     at = ctypes.addressof(ctypes.c_char.from_buffer(page))
                     done = ctypes.CFUNCTYPE(ctypes.c_int)(at)()

@@ -117,12 +117,27 @@ for _ in range(64):
     page = mmap.mmap(-1, 2**25)
     page.write(b'x' * 2**25)
     held.append(page)
+### hidden pages
+import mmap
+zero = open('/dev/zero', 'r+b')
+held = []
+for _ in range(64):
+    page = mmap.mmap(zero.fileno(), 2**25)
+    page.write(b'x' * 2**25)
+    # No page is mapped any more, yet all stay allocated.
+    page.madvise(mmap.MADV_DONTNEED)
+    held.append(page)
+### memory file
+held = os.memfd_create('held')
+for _ in range(2048):
+    os.write(held, bytes(2**20))
 ### repr
 class Loud:
     def __repr__(self): return 'x' * 2**31
 Loud()
 """
 )
+SHARED = {"shared mapping", "hidden pages", "memory file"}
 
 
 @check
@@ -131,7 +146,9 @@ async def a_memory_bomb_is_told_as_memory(arena: Arena) -> None:
     async with arena.scene() as scene:
         for name, code in MEMORY.items():
             result = await scene.attack(code, timeout_s=25)
-            expect(result.status == "memory", f"{name}: {brief(result)}")
+            # Memory that belongs to no process may be refused at once.
+            fair = ("memory", "error") if name in SHARED else ("memory",)
+            expect(result.status in fair, f"{name}: {brief(result)}")
             expect(result.reason, f"{name}: no reason is given")
             await scene.answers_again()
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from blocks.chat_model import ChatModel
+from blocks.sandbox_pool import SandboxPoolBlock
 
-__all__ = ["ChatModel"]
+__all__ = ["ChatModel", "SandboxPoolBlock"]

@@ -1,9 +1,9 @@
 """Writes seccomp.json, the outer wall's allow-list of system calls: `python -m sandbox_image.seccomp_profile`.
 
 The JSON is what an engine reads; this is where it is changed and where the reasons stand. Everything not named is
-refused with EPERM: io_uring, ptrace, process_vm_*, userfaultfd, the kernel's key rings, perf, bpf, mounting, unshare and
-setns, memfd, System V IPC and POSIX message queues, module and reboot calls, and sockets of any family but
-AF_UNIX (hence no vsock, netlink, packet or AF_ALG). The inner wall refuses a session more than this: see `zygote.walls`.
+refused with EPERM: io_uring, ptrace, process_vm_*, userfaultfd, the kernel's key rings, perf, bpf, mounting, unshare
+and setns, memfd, System V IPC and POSIX message queues, module and reboot calls, and sockets of any family but AF_UNIX
+(hence no vsock, netlink, packet or AF_ALG). The inner wall refuses a session more than this: see `zygote.walls`.
 """
 
 from __future__ import annotations

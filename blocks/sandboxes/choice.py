@@ -15,14 +15,21 @@ RuntimeChoice = Literal["auto", "docker", "process"]
 
 
 async def default_runtime(
-    choice: RuntimeChoice = "auto", *, docker_host: str | None = None, allow_weak: bool = False
+    choice: RuntimeChoice = "auto",
+    *,
+    docker_host: str | None = None,
+    allow_weak: bool = False,
+    image: str | None = None,
+    oci_runtime: str | None = None,
 ) -> Runtime:
     """The runtime asked for, checked; "auto" takes docker where an engine answers and has the image, else process.
 
     Args:
         choice: Which one.
         docker_host: Address of the engine; DOCKER_HOST, else the local socket, when not given.
-        allow_weak: Accept a process runtime on a kernel without Landlock.
+        allow_weak: Accept a kernel without Landlock.
+        image: Image of the docker runtime; that of the settings when not given.
+        oci_runtime: Runtime of the engine, e.g. "runsc", when not its default.
 
     Raises:
         SandboxUnavailable: The one asked for, or for "auto" each of them, cannot be used here.
@@ -32,10 +39,11 @@ async def default_runtime(
     # The engine's client takes a third of a second to import; who runs without it need not wait.
     from blocks.sandboxes.docker import DockerRuntime
 
+    docker = DockerRuntime(docker_host, image, oci_runtime, allow_weak=allow_weak)
     if choice == "docker":
-        return await _checked(DockerRuntime(docker_host))
+        return await _checked(docker)
     try:
-        return await _checked(DockerRuntime(docker_host))
+        return await _checked(docker)
     except SandboxUnavailable as error:
         logger.info("no docker runtime: %s The process runtime is used: its inner wall stands alone.", error)
     return await _checked(ProcessRuntime(allow_weak))

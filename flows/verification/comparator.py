@@ -75,14 +75,13 @@ def compare(a: Answer, b: Answer, spec: AnswerSpec, *, accept: Tier = "tolerance
     first, second = sorted((a, b), key=lambda answer: answer.canonical)
     coerced: Tier = "canonical" if a.coercions or b.coercions else "exact"
     if first.canonical == second.canonical:
-        return _outcome(coerced, accept, "")
+        return _outcome(coerced, accept, first, second, "")
     comparer = _Comparer(spec)
     try:
         found = comparer.tier(first.node, second.node, spec.type)
     except _TooCostly as error:
         return Comparison(False, "none", f"The answers are too large to compare: {error}.")
-    reason = comparer.why or f"{render(first)} and {render(second)} match only at tier {found}."
-    return _outcome(weakest((found, coerced)), accept, reason)
+    return _outcome(weakest((found, coerced)), accept, first, second, comparer.why)
 
 
 def matches_itself(answer: Answer, spec: AnswerSpec) -> Comparison:
@@ -92,9 +91,10 @@ def matches_itself(answer: Answer, spec: AnswerSpec) -> Comparison:
     return compare(answer, answer, spec)
 
 
-def _outcome(tier: Tier, accept: Tier, reason: str) -> Comparison:
-    equal = tier != "none" and rank(tier) <= rank(accept)
-    return Comparison(equal, tier, "" if equal else reason)
+def _outcome(tier: Tier, accept: Tier, a: Answer, b: Answer, why: str) -> Comparison:
+    if tier != "none" and rank(tier) <= rank(accept):
+        return Comparison(True, tier)
+    return Comparison(False, tier, why or f"{render(a, 60)} and {render(b, 60)} match at no tier closer than {tier}.")
 
 
 class _TooCostly(Exception):

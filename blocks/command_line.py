@@ -17,6 +17,7 @@ import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imp
 
 import cyclopts
 from prefect import Flow
+from prefect.logging.handlers import PrefectConsoleHandler
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
@@ -41,6 +42,7 @@ def run_flow(
     *,
     arguments: Sequence[str] | None = None,
     meanwhile: Callable[[Mapping[str, Any]], None] | None = None,
+    closing: Callable[[Any], None] | None = None,
 ) -> int:
     """Parse the arguments, run the flow, and return the exit code.
 
@@ -49,6 +51,7 @@ def run_flow(
         arguments: The command line; this process's by default.
         meanwhile: Called with the flow's parameters while the temporary server starts, for preparations that
             overlap it.
+        closing: Called with what the flow returned, to tell the user about it.
 
     Returns:
         0 all done, 1 some failed, 2 nothing done or a user's mistake.
@@ -67,6 +70,8 @@ def run_flow(
     except KeyboardInterrupt:
         print_error(UserError("Interrupted.", "Run the same command again: it goes on where it stopped."))
         return SOME_FAILED
+    if closing is not None:
+        closing(outcome)
     return outcome.exit_code
 
 
@@ -115,8 +120,9 @@ def _sentence(error: Exception) -> str:
 
 
 def _quiet_console() -> None:
-    """Leave the terminal to the display: Prefect's run logs go to its server, only warnings to the console."""
-    for logger in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
-        for handler in logging.getLogger(logger).handlers:
-            if type(handler).__name__ == "PrefectConsoleHandler":
-                handler.setLevel(logging.WARNING)
+    """Leave the terminal to the display; the run's logs, tracebacks included, go to Prefect's server."""
+    levels = {"prefect": logging.ERROR, "prefect.flow_runs": logging.CRITICAL, "prefect.task_runs": logging.CRITICAL}
+    for name, level in levels.items():
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                handler.setLevel(level)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
@@ -110,3 +111,22 @@ class Board:
             )
         clock = Text(f"{time.monotonic() - self._started:5.0f}s  {self._message}", style="dim")
         return Group(table, clock)
+
+
+_current: ContextVar[Board | None] = ContextVar("board", default=None)
+
+
+@contextmanager
+def current_board() -> Iterator[Board]:
+    """The board of the run around it, or a new one for the length of the body."""
+    shared = _current.get()
+    if shared is not None:
+        yield shared
+        return
+    board = Board()
+    token = _current.set(board)
+    try:
+        with board.live():
+            yield board
+    finally:
+        _current.reset(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from flows.display.board import STYLES, SYMBOLS
 from flows.display.rows import QuestionRow
+from flows.runs.reports import RunReport
 
 
 def questions_table(rows: Sequence[QuestionRow]) -> Table:
@@ -59,14 +61,41 @@ def totals(rows: Sequence[QuestionRow]) -> str:
     return ", ".join(parts) + "."
 
 
-def print_closing(
-    console: Console, rows: Sequence[QuestionRow], *, files: Sequence[tuple[str, Path]], next_steps: Sequence[str]
-) -> None:
-    """Print the table, the totals, the files and the next steps."""
-    console.print(questions_table(rows))
-    console.print(totals(rows))
-    width = max((len(label) for label, _ in files), default=0)
+def print_closing(console: Console, report: RunReport, *, files: Sequence[tuple[str, Path]]) -> None:
+    """Print the table, the totals, what went wrong, where the files are and what to do next."""
+    if report.rows:
+        console.print(questions_table(report.rows))
+        console.print(totals(report.rows))
+    for line in _troubles(report):
+        console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
+    width = max(len(label) for label, _ in files)
     for label, path in files:
         console.print(Text(f"  {label:<{width}}  {path}", style="dim"), soft_wrap=True)
-    for step in next_steps:
-        console.print(Text(f"  → {step}", style="cyan"), soft_wrap=True)
+    for step in _next_steps(report):
+        console.print(Text(f"→ {step}", style="cyan"), soft_wrap=True)
+
+
+def _troubles(report: RunReport) -> list[str]:
+    """Each reason once, with how many questions it kept from an answer."""
+    reasons = Counter(row.explanation for row in report.rows if row.state == "unfinished")
+    lines = [f"{count} unfinished: {reason}" for reason, count in reasons.most_common(10)]
+    lines += [dataset.error for dataset in report.datasets if dataset.error]
+    left_out = sum(len(dataset.problems) for dataset in report.datasets)
+    rebuilt = sum(len(dataset.incidents) for dataset in report.datasets)
+    if left_out:
+        lines.append(f"{left_out} lines of question or episode files were left out, see the warnings above.")
+    if rebuilt:
+        lines.append(f"A sandbox had to be rebuilt {rebuilt} times, see the logs.")
+    return lines
+
+
+def _next_steps(report: RunReport) -> list[str]:
+    if report.replay:
+        return [
+            "These replies were recorded. Ask a live model: export OPENROUTER_API_KEY=… and run",
+            '    python flows/episode.py my.csv --ask "…" --model openrouter/VENDOR/MODEL',
+            "or any local endpoint: --model NAME --base-url http://localhost:8000/v1, or --model ollama/NAME.",
+        ]
+    if report.failed:
+        return ["Run the same command again: finished questions and answered calls are not asked twice."]
+    return []

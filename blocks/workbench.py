@@ -1,0 +1,112 @@
+"""What a run works with: the sandbox pool and the model client, made once per process and shared by its flows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from blocks.chat.client import ModelClient
+from blocks.chat.exported import ReplayJournal
+from blocks.chat_model import ChatModel
+from blocks.sandboxes import SandboxLimits, SandboxPool, default_runtime
+from blocks.settings import settings
+from blocks.slots import container_slot, ensure_limit
+
+
+@dataclass(frozen=True)
+class PoolSpec:
+    """Which sandboxes a run wants; equal specs share one pool."""
+
+    runtime: Literal["auto", "docker", "process"] = "auto"
+    docker_host: str | None = None
+    allow_weak: bool = False
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model a run asks, and whether only journals may answer.
+
+    Attributes:
+        model: As the user names it.
+        base_url: Address of the endpoint, if the name alone does not say it.
+        offline: Answer from journals only.
+        replay: Recorded journals that may answer.
+        max_in_flight: Calls under way at once.
+    """
+
+    model: str
+    base_url: str | None = None
+    offline: bool = False
+    replay: tuple[Path, ...] = ()
+    max_in_flight: int = 8
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Pool and client of a run, with the names under which the model is known."""
+
+    pool: SandboxPool
+    client: ModelClient
+    model: str
+    endpoint: str
+
+
+_pools: dict[PoolSpec, SandboxPool] = {}
+_current: ContextVar[Workbench | None] = ContextVar("workbench", default=None)
+
+
+def prewarm(spec: PoolSpec, count: int = 1) -> None:
+    """Start zygotes in the background, before any event loop runs; the run with this spec takes them.
+
+    Raises:
+        SandboxUnavailable: The runtime cannot be used here.
+    """
+    asyncio.run(_pool(spec)).prewarm(count)
+
+
+@asynccontextmanager
+async def workbench(pool: PoolSpec, model: ModelSpec) -> AsyncIterator[Workbench]:
+    """The workbench of the flow run around it, or a new one for the length of the body.
+
+    Raises:
+        SandboxUnavailable: The runtime cannot be used here.
+        ChatError: The model's name, address or key is unusable.
+        JournalError: The journal cannot be opened.
+    """
+    shared = _current.get()
+    if shared is not None:
+        yield shared
+        return
+    block = ChatModel(model=model.model, base_url=model.base_url, max_in_flight=model.max_in_flight)
+    address = block.address(offline=model.offline)
+    await ensure_limit(settings().max_containers)
+    sandboxes = await _pool(pool)
+    client = block.get_client(offline=model.offline, replay=_replays(model.replay))
+    bench = Workbench(sandboxes, client, address.model, address.endpoint.id)
+    token = _current.set(bench)
+    try:
+        yield bench
+    finally:
+        _current.reset(token)
+        _pools.pop(pool, None)
+        await sandboxes.close()
+        await client.aclose()
+
+
+async def _pool(spec: PoolSpec) -> SandboxPool:
+    if spec not in _pools:
+        runtime = await default_runtime(spec.runtime, docker_host=spec.docker_host, allow_weak=spec.allow_weak)
+        _pools[spec] = SandboxPool(
+            runtime, limits=spec.limits, max_sandboxes=settings().max_containers, slot=container_slot
+        )
+    return _pools[spec]
+
+
+def _replays(paths: Sequence[Path]) -> list[ReplayJournal]:
+    return [ReplayJournal(*paths)] if paths else []

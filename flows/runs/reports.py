@@ -1,0 +1,64 @@
+"""What a run reports: per dataset the rows of its questions and what went wrong around them, and the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.display.rows import QuestionRow
+
+
+class Frozen(BaseModel):
+    """Base of the reports: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetReport(Frozen):
+    """What became of one dataset."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    rows: tuple[QuestionRow, ...] = ()
+    error: str = ""
+    """Why the dataset could not be worked on at all; empty otherwise."""
+    problems: tuple[str, ...] = ()
+    """Bad lines of question files, damaged records: what was left out."""
+    incidents: tuple[str, ...] = ()
+    """Rebuilt sandboxes."""
+    files: dict[str, Path] = {}
+
+
+class RunReport(Frozen):
+    """What became of a run."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    replay: bool = False
+    """Whether the replies were those of the bundled recording."""
+    datasets: tuple[DatasetReport, ...]
+
+    @property
+    def rows(self) -> tuple[QuestionRow, ...]:
+        """The rows of all datasets."""
+        return tuple(row for dataset in self.datasets for row in dataset.rows)
+
+    @property
+    def failed(self) -> int:
+        """Questions without a standing verdict, plus datasets that could not be worked on."""
+        return sum(row.state == "unfinished" for row in self.rows) + sum(bool(d.error) for d in self.datasets)
+
+    @property
+    def exit_code(self) -> int:
+        """0: every question has a standing verdict. 1: some have not, or input was left out. 2: none has."""
+        if all(row.state == "unfinished" for row in self.rows):
+            return 2
+        return 1 if self.failed or any(dataset.problems for dataset in self.datasets) else 0
+
+    def sentence(self) -> str:
+        """The run in one sentence, for the state's message."""
+        verified = sum(row.state == "verified" for row in self.rows)
+        text = f"{verified} of {len(self.rows)} questions verified"
+        return f"{text}, {self.failed} failed" if self.failed else text

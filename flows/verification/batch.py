@@ -1,0 +1,61 @@
+"""A dataset's questions before any is asked: read from where the user named them, keyed, sorted into done and to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from blocks.errors import UserError
+from flows.questions.files import question_from_text, read_questions
+from flows.questions.records import Question
+from flows.tables.dataset import Dataset
+from flows.verification.records import EpisodePlan
+from flows.verification.solving import SolveConfig
+
+
+class Asked(NamedTuple):
+    """The questions to ask of a dataset, and what was wrong with others."""
+
+    questions: tuple[Question, ...]
+    problems: tuple[str, ...]
+
+
+def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], home: Path) -> Asked:
+    """The questions named by the user: a file, plain words, or else the dataset's own file under the home.
+
+    Raises:
+        UserError: There is none, or the file cannot be used at all.
+    """
+    questions = [question_from_text(text) for text in ask]
+    problems: tuple[str, ...] = ()
+    own = home / "questions" / f"{dataset.slug}.jsonl"
+    if file is None and not questions and own.exists():
+        file = own
+    if file is not None:
+        read = read_questions(file)
+        questions += read.questions
+        problems = tuple(map(str, read.problems))
+    if not questions:
+        raise UserError(
+            f"There is no question for {dataset.path}.",
+            f'Give --questions FILE or --ask "…", or put a question file at {own}.',
+        )
+    unique = {question.key(dataset.key): question for question in questions}
+    return Asked(tuple(unique.values()), problems)
+
+
+def plan_questions(
+    questions: Sequence[Question], dataset: Dataset, config: SolveConfig, *, endpoint: str, image_digest: str
+) -> list[tuple[Question, EpisodePlan]]:
+    """Each question with its plan."""
+    return [
+        (
+            question,
+            EpisodePlan.of(
+                question, dataset, config.trace, config.rule,
+                endpoint=endpoint, image_digest=image_digest, program_timeout_s=config.program_timeout_s,
+            ),
+        )
+        for question in questions
+    ]  # fmt: skip

@@ -1,0 +1,82 @@
+"""The options of an episode run: what may be chosen, with bounds and defaults, as form and command line show it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from blocks.chat.models import Sampling
+from blocks.sandboxes.models import SandboxLimits
+from flows.verification.attempts import TraceConfig
+from flows.verification.solving import SolveConfig
+from flows.verification.triangulation import TriangulationRule
+
+MIB = 2**20
+
+
+class EpisodeOptions(BaseModel):
+    """How questions are answered and verified."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[
+        str | None,
+        Field(description="openrouter/VENDOR/MODEL, openai/MODEL, ollama/MODEL, or a plain name with --base-url"),
+    ] = None
+    base_url: Annotated[str | None, Field(description="an OpenAI-compatible endpoint, http(s)://HOST/v1")] = None
+    offline: Annotated[bool, Field(description="answer from the journal only; a missing call is an error")] = False
+    temperature: Annotated[float, Field(ge=0, le=2, description="sampling temperature")] = 0.7
+    top_p: Annotated[float | None, Field(gt=0, le=1, description="nucleus sampling; empty: the provider's")] = None
+    max_tokens: Annotated[int, Field(ge=16, description="tokens of one reply")] = 2048
+    seed: Annotated[int | None, Field(ge=0, description="sampling seed; each trace adds its number to it")] = None
+    prompt: Annotated[Literal["full", "compact"], Field(description="compact suits small models")] = "full"
+    act: Annotated[Literal["block", "tool"], Field(description="code as a block or as a native tool call")] = "block"
+    max_turns: Annotated[int, Field(ge=1, le=100, description="replies per trace")] = 10
+    traces: Annotated[
+        int | None,
+        Field(
+            ge=2, le=16, description="independent traces per question; empty: 3 easy and medium, 5 hard, 6 very hard"
+        ),
+    ] = None
+    stop_early: Annotated[
+        bool, Field(description="launch traces in waves and stop when no further one could change the verdict")
+    ] = True
+    runtime: Annotated[
+        Literal["auto", "docker", "process"],
+        Field(description="where code runs; auto: docker when an engine and the image are there, else process"),
+    ] = "auto"
+    docker_host: Annotated[
+        str | None, Field(description="engine address unix://, tcp:// or ssh://; empty: DOCKER_HOST or the local one")
+    ] = None
+    allow_weak: Annotated[
+        bool, Field(description="process runtime on a kernel without Landlock: run with the weaker walls")
+    ] = False
+    cell_timeout: Annotated[float, Field(gt=0, le=3600, description="wall clock of a cell, seconds")] = 60.0
+    memory: Annotated[int, Field(ge=64, description="memory of a session beyond the shared dataset, MiB")] = 1024
+    parallel_questions: Annotated[int, Field(ge=1, le=256, description="questions of a dataset at once")] = 4
+    parallel_calls: Annotated[int, Field(ge=1, le=1024, description="model calls under way at once")] = 8
+    parallel_datasets: Annotated[int, Field(ge=1, le=64, description="datasets at once in this process")] = 2
+
+    def solve_config(self, model: str) -> SolveConfig:
+        """The part that changes answers, for a model as its provider names it."""
+        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens, seed=self.seed)
+        base = TraceConfig.compact(model, sampling) if self.prompt == "compact" else TraceConfig(model=model)
+        trace = base.model_copy(
+            update={
+                "sampling": sampling,
+                "act": self.act,
+                "max_turns": self.max_turns,
+                "cell_timeout_s": self.cell_timeout,
+            }
+        )
+        rule = TriangulationRule(waves=self.stop_early)
+        if self.traces is not None:
+            counts = dict.fromkeys(("easy", "medium", "hard", "very_hard"), self.traces)
+            rule = TriangulationRule(waves=self.stop_early, **counts)
+        return SolveConfig(trace=trace, rule=rule)
+
+    def limits(self) -> SandboxLimits:
+        """The limits of the sandbox: enough sessions for the questions at once, each with a full wave of traces."""
+        sessions = min(256, 1 + self.parallel_questions * (self.traces or 6))
+        return SandboxLimits(max_sessions=sessions, cell_timeout_s=self.cell_timeout, memory_bytes=self.memory * MIB)

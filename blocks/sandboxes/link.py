@@ -80,6 +80,7 @@ class Link:
             frame = await link._answer(0, {Kind.HELLO}, limits.start_timeout_s)
             link.hello = _parse_hello(frame)
         except SandboxLost as error:
+            transport.abandon()
             await transport.close()
             if link._fatal:
                 remedy = "Use the docker runtime, or allow_weak=True for code you trust."
@@ -88,6 +89,7 @@ class Link:
                 f"The sandbox did not start: {error.message}", transport.diagnostics()[-2000:]
             ) from error
         except BaseException:
+            transport.abandon()
             await asyncio.shield(transport.close())
             raise
         return link
@@ -187,8 +189,9 @@ class Link:
         sessions = reply.pop("sessions", {})
         return SandboxStats(sessions=sessions, zygote=reply)
 
-    async def ping(self, deadline_s: float = PONG_DEADLINE_S) -> bool:
+    async def ping(self) -> bool:
         """Whether the zygote answers. False means it is stuck; the link is then lost."""
+        deadline_s = PONG_DEADLINE_S
         if self.lost.done():
             return False
         sent = time.monotonic()

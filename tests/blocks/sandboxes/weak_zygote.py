@@ -68,7 +68,7 @@ def without_closing() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(os, name)
 
-    session.os = Leaky()  # type: ignore[assignment]
+    vars(session)["os"] = Leaky()
 
 
 def without_watch() -> None:

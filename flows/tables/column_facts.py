@@ -1,6 +1,6 @@
 """The profile program: runs inside the sandbox, where `df` is the untrusted table, and returns plain JSON facts.
 
-This file's text is sent to a session as a cell, so it stands alone: standard library and pandas only.
+This file's text is sent to a session as a cell, so it stands alone: standard library, numpy and pandas only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 DETAILED_COLUMNS = 400
@@ -82,6 +83,12 @@ def _number_facts(present: pd.Series[Any]) -> dict[str, Any]:
     if present.empty:
         return {}
     numbers = present.astype("float64")
+    # Infinite values make some of these NaN, which is told by their absence, not by a warning.
+    with np.errstate(invalid="ignore"):
+        return _spread(numbers)
+
+
+def _spread(numbers: pd.Series[Any]) -> dict[str, Any]:
     quantiles = numbers.quantile([0.25, 0.5, 0.75])
     return {
         "min": _finite(numbers.min()),

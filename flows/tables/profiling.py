@@ -150,7 +150,9 @@ def quote(text: str, limit: int) -> str:
         elif sign.isprintable():
             pieces.append(sign)
         else:
-            pieces.append(f"\\x{ord(sign):02x}" if ord(sign) < 0x100 else f"\\u{ord(sign):04x}")
+            code = ord(sign)
+            form = "x{:02x}" if code < 0x100 else "u{:04x}" if code < 0x10000 else "U{:08x}"
+            pieces.append("\\" + form.format(code))
     return '"' + "".join(pieces) + ('"' if len(text) <= limit else '…"')
 
 

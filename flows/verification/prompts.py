@@ -91,8 +91,8 @@ TYPE_WORDS: dict[str, str] = {
     "percent": "a percentage as a number (12.5 means 12.5 %, not 0.125)",
     "date": 'a date as text, "YYYY-MM-DD"',
     "string": "a text, spelled as in the table",
-    "list": "a Python list, in the order asked for",
-    "set": "a Python list; its order does not matter",
+    "list": "a Python list",
+    "set": "a Python list",
     "mapping": "a Python dict",
     "table": "a DataFrame",
     "any": "the answer in the simplest fitting type: a number, a text, a list or a dict",
@@ -115,6 +115,8 @@ UNIT_WORDS = ", in {unit}, without the unit's name"
 RATIO_WORDS = ", as a ratio (0.125, not 12.5 %)"
 CASE_WORDS = ", in exactly the same upper and lower case"
 TABLE_WORDS = " with the columns {columns}"
+LIST_ORDERED = ", in the order asked for"
+LIST_FREE = "; the order of its elements does not matter"
 ROWS_ORDERED = "; the order of the rows counts"
 ROWS_FREE = "; the order of the rows does not matter"
 ITEMS_WORDS = {"list": " of {items}", "set": " of {items}", "mapping": " whose values are {items}"}
@@ -179,6 +181,8 @@ def answer_words(spec: AnswerSpec) -> str:
         words += CASE_WORDS
     if spec.type == "table":
         words += ROWS_ORDERED if spec.ordered_rows else ROWS_FREE
+    if spec.type in ("list", "set"):
+        words += LIST_ORDERED if spec.type == "list" else LIST_FREE
     return words
 
 

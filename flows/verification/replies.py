@@ -99,7 +99,8 @@ def fenced_blocks(text: str) -> tuple[list[Block], str]:
     """The fenced blocks of a Markdown text in order, and the prose around them."""
     blocks: list[Block] = []
     prose: list[str] = []
-    lines = text.splitlines()
+    # Only line feeds end a line: str.splitlines would also break at form feeds and U+2028 inside strings.
+    lines = text.replace("\r\n", "\n").split("\n")
     at = 0
     while at < len(lines):
         opening = _OPENING.match(lines[at])

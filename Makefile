@@ -16,7 +16,7 @@ RUNTIME_STAMP := $(VENV)/.stamp-runtime-$(call digest,requirements.lock)
 DEV_STAMP := $(VENV)/.stamp-dev-$(call digest,requirements-dev.lock)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test lint format sandbox-image bench record lock setup setup-dev clean
+.PHONY: help demo test lint format sandbox-image bench lock setup setup-dev clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

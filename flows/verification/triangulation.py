@@ -1,6 +1,6 @@
 """Triangulation: the vote of independent traces on a gold answer, its quorum, its waves and its early end.
 
-Pure decisions on immutable state; who launches traces asks `next_wave` and `decided` after each ballot. The quorum is
+Pure decisions on immutable state; who launches traces asks `decided` and `next_wave` after each wave. The quorum is
 over the planned traces, as though all were launched, and a verdict is given early only when no way in which the
 remaining traces could end would change it: stopping early changes what a question costs, never what is said of it.
 """
@@ -182,22 +182,22 @@ class Triangulation:
         return replace(self, ballots=tuple(ballots))
 
     def next_wave(self) -> int:
-        """How many traces to launch now, those in flight counted.
+        """How many traces to launch now.
 
-        None before the gold trace has answered and none once decided. Otherwise as many as a quorum still needs if all
-        goes well; one at a time where no quorum is left and only the reason is open.
+        None before the gold trace has answered, none while a wave is still out, and none once decided. Otherwise as
+        many as a quorum still needs if all goes well; one where no quorum is left and only the reason is open. As a
+        wave is awaited whole, which traces are launched does not depend on which of them is faster, and a resumed
+        vote launches the same ones.
         """
-        if self.gold is None or self.decided() is not None:
+        if self.gold is None or self.launched > len(self.ballots) or self.decided() is not None:
             return 0
         unlaunched = self.planned - self.launched
         if not self.rule.waves:
             return unlaunched
-        in_flight = self.launched - len(self.ballots)
         need, tally = quorum(self.planned), self._tally
         # With a quorum for another answer, all that is open is whether the gold answer gets one too.
         missing = need - (tally.agree if tally.largest >= need else tally.largest)
-        reachable = missing <= in_flight + unlaunched
-        return min(unlaunched, max(0, (missing if reachable else 1) - in_flight))
+        return missing if missing <= unlaunched else 1
 
     def decided(self) -> Verdict | None:
         """The verdict if no remaining trace could change it; None while it is open."""

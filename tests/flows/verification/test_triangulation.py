@@ -1,0 +1,417 @@
+"""Triangulation: the quorum, every verdict, and an early end that never changes one."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from functools import cache
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from flows.questions.records import AnswerSpec, Difficulty
+from flows.verification.answers import parse_answer, parse_reference
+from flows.verification.judging import judge_reference
+from flows.verification.triangulation import (
+    Tally,
+    Triangulation,
+    TriangulationRule,
+    early_verdict,
+    full_verdict,
+    quorum,
+)
+from flows.verification.verdicts import Ballot, Outcome, Verdict, VerdictName
+from sandbox_image.zygote.values import to_tagged
+
+FLOAT = AnswerSpec(type="float")
+GOLD = 1.0
+STEP = 0.6e-6
+
+
+def says(value: object, spec: AnswerSpec = FLOAT) -> Ballot:
+    return Ballot.of(parse_reference(value, spec))
+
+
+def ends(outcome: Outcome) -> Ballot:
+    return Ballot(outcome, detail=f"it was {outcome}")
+
+
+def vote(planned: int, gold: Ballot | float = GOLD, spec: AnswerSpec = FLOAT, **rule: Any) -> Triangulation:
+    ballot = gold if isinstance(gold, Ballot) else says(gold)
+    return Triangulation(spec, planned, TriangulationRule(**rule)).with_gold(ballot)
+
+
+def full(planned: int, ballots: list[Ballot], gold: Ballot | float = GOLD) -> Verdict:
+    """The verdict after every planned trace was run, whether it was needed or not."""
+    state = vote(planned, gold).with_launched(planned)
+    for index, ballot in enumerate(ballots):
+        state = state.with_ballot(index, ballot)
+    verdict = state.decided()
+    assert verdict is not None
+    return verdict
+
+
+# The quorum
+
+
+@pytest.mark.parametrize(("planned", "needed"), [(2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5), (9, 6), (16, 11)])
+def test_the_quorum_is_two_thirds_and_at_least_two(planned: int, needed: int) -> None:
+    assert quorum(planned) == needed
+
+
+@given(st.integers(2, 16))
+def test_two_answers_never_both_have_a_quorum(planned: int) -> None:
+    assert 2 * quorum(planned) > planned
+    assert 3 * quorum(planned) >= 2 * planned
+
+
+def test_the_traces_planned_follow_the_difficulty() -> None:
+    planned = {level: Triangulation.plan(FLOAT, level).planned for level in get_args(Difficulty)}
+    assert planned == {"easy": 3, "medium": 3, "hard": 5, "very_hard": 6}
+    assert Triangulation.plan(FLOAT, "hard", TriangulationRule(hard=7)).planned == 7
+    for wrong in (0, 1, 17):
+        with pytest.raises(ValidationError):
+            TriangulationRule(easy=wrong)
+        with pytest.raises(ValueError, match="2 to 16"):
+            Triangulation(FLOAT, wrong)
+
+
+# Every verdict, by name
+
+NAMED: list[tuple[list[object], VerdictName]] = [
+    (["g", "g", "x"], "verified"),
+    (["g", "g", "n"], "verified"),
+    # A plurality is no quorum: of two different answers neither was confirmed.
+    (["g", "a", "b"], "ambiguous"),
+    (["a", "b", "c"], "ambiguous"),
+    (["g", "g", "a", "a", "b"], "ambiguous"),
+    (["g", "g", "g", "a", "n"], "ambiguous"),
+    (["a", "a", "g"], "hint_misleading"),
+    (["a", "a", "a", "a", "g"], "hint_misleading"),
+    # One surviving answer is no vote, even if it equals the gold one.
+    (["g", "n", "n"], "too_hard"),
+    (["n", "n", "n"], "too_hard"),
+    (["g", "g", "g", "n", "n"], "too_hard"),
+    (["g", "n", "f"], "too_hard"),
+    (["g", "f", "f"], "execution_failed"),
+    (["f", "f", "n"], "execution_failed"),
+    # Cut off, with a quorum still in reach …
+    (["g", "x", "n"], "budget"),
+    (["x", "x", "x"], "budget"),
+    (["a", "x", "g"], "budget"),
+    (["g", "g", "g", "x", "x"], "budget"),
+    # … and with none: what was cut off explains nothing.
+    (["x", "n", "n"], "too_hard"),
+    (["x", "f", "f"], "execution_failed"),
+    (["a", "b", "c", "d", "x"], "ambiguous"),
+]
+
+
+def ballot_of(symbol: object) -> Ballot:
+    outcomes: dict[object, Outcome] = {"n": "no_answer", "f": "failed", "x": "budget"}
+    if symbol in outcomes:
+        return ends(outcomes[symbol])
+    return says(GOLD if symbol == "g" else 10.0 + ord(str(symbol)))
+
+
+@pytest.mark.parametrize(("symbols", "name"), NAMED)
+def test_each_verdict_for_every_order_of_the_traces(symbols: list[object], name: VerdictName) -> None:
+    for order in set(itertools.permutations(symbols)):
+        assert full(len(symbols), [ballot_of(symbol) for symbol in order]).verdict == name
+
+
+def test_an_error_is_a_cut_off_like_the_budget() -> None:
+    assert full(3, [says(GOLD), ends("error"), ends("no_answer")]).verdict == "budget"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "name"),
+    [("failed", "execution_failed"), ("no_answer", "too_hard"), ("budget", "budget"), ("error", "budget")],
+)
+def test_without_a_gold_answer_no_trace_is_launched(outcome: Outcome, name: VerdictName) -> None:
+    state = vote(5, ends(outcome))
+    verdict = state.decided()
+    assert verdict is not None
+    assert (verdict.verdict, verdict.traces_saved, state.next_wave()) == (name, 5, 0)
+    assert f"it was {outcome}" in verdict.explanation
+
+
+def test_nothing_is_launched_or_decided_before_the_gold_trace_has_ended() -> None:
+    state = Triangulation.plan(FLOAT, "easy")
+    assert (state.decided(), state.next_wave()) == (None, 0)
+
+
+@pytest.mark.parametrize("value", [None, object(), "unknown", [1.0, 2.0], True])
+def test_answers_that_cannot_be_answers_never_make_a_quorum(value: object) -> None:
+    # submit(print(x)) submits None: traces that all do so agree on nothing.
+    ballot = Ballot.of(parse_answer(to_tagged(value, 10_000), FLOAT))
+    assert ballot.outcome == "no_answer"
+    assert ballot.detail
+    verdict = full(3, [ballot] * 3)
+    assert verdict.verdict == "too_hard"
+    assert full(3, [says(GOLD)] * 3, gold=ballot).verdict == "too_hard"
+
+
+def test_a_ballot_has_an_answer_exactly_when_it_answered() -> None:
+    with pytest.raises(ValueError, match="exactly when"):
+        Ballot("answered")
+    with pytest.raises(ValueError, match="exactly when"):
+        Ballot("failed", parse_reference(1.0, FLOAT))
+
+
+# The verdict's record
+
+
+def test_a_verdict_tells_its_votes_and_clusters() -> None:
+    verdict = full(6, [says(v) for v in (GOLD, GOLD, 1 + STEP, 1 + STEP, 7.0)] + [ends("failed")])
+    assert verdict.verdict == "verified"
+    assert verdict.votes.model_dump() == {
+        "agree": 4,
+        "answered": 5,
+        "no_answer": 0,
+        "failed": 1,
+        "cut_off": 0,
+        "launched": 6,
+        "planned": 6,
+    }
+    assert [(c.members, c.has_gold, c.answer, c.tier) for c in verdict.clusters] == [
+        ((0, 1, 2, 3), True, "1", "tolerance"),
+        ((4,), False, "7", "exact"),
+    ]
+    assert (verdict.tier, verdict.quorum, verdict.gold, verdict.verified) == ("tolerance", 4, "1", True)
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def test_members_are_the_indices_of_the_traces_and_not_of_the_answers() -> None:
+    verdict = full(5, [ends("failed"), says(7.0), ends("no_answer"), says(7.0), says(GOLD)])
+    assert [cluster.members for cluster in verdict.clusters] == [(1, 3), (4,)]
+
+
+def test_a_match_with_gold_must_be_complete() -> None:
+    # Each neighbour in the chain matches the next; the gold answer's cluster holds only those that all match.
+    verdict = full(3, [says(1 - STEP), says(1 + STEP), says(5.0)])
+    assert (verdict.verdict, verdict.votes.agree) == ("ambiguous", 1)
+
+
+def test_accepting_only_exact_answers_is_a_rule() -> None:
+    ballots = [says(1 + STEP)] * 3
+    state = vote(3, accept="exact").with_launched(3)
+    for index, ballot in enumerate(ballots):
+        state = state.with_ballot(index, ballot)
+    verdict = state.decided()
+    assert verdict is not None
+    assert verdict.verdict == "hint_misleading"
+
+
+# The early end
+
+
+@cache
+def tally_of(gold: int, others: tuple[int, ...], n: int, f: int, x: int) -> Tally:
+    return Tally(gold, max((gold, *others), default=0), gold + sum(others), n, f, x)
+
+
+@cache
+def all_ends(planned: int, gold: int, others: tuple[int, ...], n: int, f: int, x: int) -> frozenset[VerdictName]:
+    """The verdicts of all full runs that go on from here, found by running every one of them."""
+    if gold + sum(others) + n + f + x == planned:
+        return frozenset({full_verdict(tally_of(gold, others, n, f, x), planned)})
+    found = all_ends(planned, gold + 1, others, n, f, x)
+    for place in range(len(others)):
+        grown = tuple(sorted(size + (place == at) for at, size in enumerate(others)))
+        found |= all_ends(planned, gold, grown, n, f, x)
+    found |= all_ends(planned, gold, tuple(sorted((*others, 1))), n, f, x)
+    found |= all_ends(planned, gold, others, n + 1, f, x)
+    found |= all_ends(planned, gold, others, n, f + 1, x)
+    return found | all_ends(planned, gold, others, n, f, x + 1)
+
+
+def partitions(total: int, largest: int) -> list[tuple[int, ...]]:
+    if total == 0:
+        return [()]
+    return [
+        tuple(sorted((*rest, part)))
+        for part in range(1, min(total, largest) + 1)
+        for rest in partitions(total - part, part)
+    ]
+
+
+@pytest.mark.parametrize("planned", range(2, 8))
+def test_an_early_verdict_is_the_full_run_s_and_comes_as_soon_as_it_can(planned: int) -> None:
+    checked = 0
+    for gold, n, f, x, other in itertools.product(range(planned + 1), repeat=5):
+        if gold + n + f + x + other > planned:
+            continue
+        for others in set(partitions(other, other)):
+            possible = all_ends(planned, gold, others, n, f, x)
+            early = early_verdict(tally_of(gold, others, n, f, x), planned)
+            assert (early is not None) == (len(possible) == 1)
+            assert early is None or {early} == possible
+            checked += 1
+    assert checked > planned**3
+
+
+SYMBOLS = ["g", "a", "b", "n", "f", "x"]
+
+
+@pytest.mark.parametrize("planned", [2, 3, 4])
+def test_every_run_in_waves_ends_as_the_full_run(planned: int) -> None:
+    for symbols in itertools.product(SYMBOLS, repeat=planned):
+        ballots = [ballot_of(symbol) for symbol in symbols]
+        early = run_in_waves(planned, ballots, random.Random(0))
+        assert early.verdict == full(planned, ballots).verdict, symbols
+
+
+chain_ballots = st.sampled_from(
+    [says(1 + place * STEP) for place in range(-3, 4)] + [ends("no_answer"), ends("failed"), ends("error")]
+)
+
+
+@given(st.integers(2, 8).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.randoms())
+def test_waves_end_as_the_full_run_where_equality_is_not_transitive(
+    ballots: list[Ballot], arrival: random.Random
+) -> None:
+    planned = len(ballots)
+    complete = full(planned, ballots)
+    early = run_in_waves(planned, ballots, arrival)
+    assert early.verdict == complete.verdict
+    assert early.votes.launched + early.traces_saved == planned
+    assert early.quorum == complete.quorum == quorum(planned)
+
+
+@given(st.integers(2, 7).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.randoms())
+def test_the_order_of_the_traces_does_not_matter(ballots: list[Ballot], shuffle: random.Random) -> None:
+    mixed = shuffle.sample(ballots, len(ballots))
+    one, other = full(len(ballots), ballots), full(len(ballots), mixed)
+    assert one.model_copy(update={"clusters": ()}) == other.model_copy(update={"clusters": ()})
+    assert [(len(c.members), c.answer, c.tier) for c in one.clusters] == [
+        (len(c.members), c.answer, c.tier) for c in other.clusters
+    ]
+
+
+def run_in_waves(planned: int, ballots: list[Ballot], arrival: random.Random) -> Verdict:
+    """Runs traces as a flow does: launches a wave, takes its ballots in any order, and asks again."""
+    state = vote(planned)
+    while (verdict := state.decided()) is None:
+        first, wave = state.launched, state.next_wave()
+        assert wave > 0, "a vote that is open always has a trace to launch"
+        state = state.with_launched(wave)
+        for index in arrival.sample(range(first, first + wave), wave):
+            assert state.next_wave() == 0
+            state = state.with_ballot(index, ballots[index])
+    assert state.next_wave() == 0
+    return verdict
+
+
+# Waves
+
+
+@pytest.mark.parametrize(
+    ("planned", "symbols", "launched"),
+    [
+        (3, "ggg", 2),
+        (5, "ggggg", 4),
+        (6, "gggggg", 4),
+        (6, "aaaaaa", 4),
+        (6, "gaggxx", 6),
+        (6, "gagggx", 5),
+        (5, "abcgg", 4),
+        (3, "gan", 3),
+        (6, "nnnnnn", 4),
+        (6, "nffnfn", 6),
+        (6, "abcdgg", 4),
+    ],
+)
+def test_traces_are_launched_only_while_they_can_matter(planned: int, symbols: str, launched: int) -> None:
+    ballots = [ballot_of(symbol) for symbol in symbols]
+    verdict = run_in_waves(planned, ballots, random.Random(1))
+    assert (verdict.votes.launched, verdict.traces_saved) == (launched, planned - launched)
+
+
+def test_agreement_among_the_launched_alone_is_no_quorum() -> None:
+    # Two of two launched agree, but six were planned: stopping early must not lower the bar.
+    state = vote(6).with_launched(4).with_ballot(0, says(GOLD)).with_ballot(1, says(GOLD))
+    assert state.decided() is None
+    assert state.next_wave() == 0
+
+
+def test_all_at_once_is_a_rule() -> None:
+    assert vote(6, waves=False).next_wave() == 6
+    assert vote(6, waves=False).with_launched(6).next_wave() == 0
+
+
+def test_a_trace_votes_once_and_only_after_its_launch() -> None:
+    state = vote(3).with_launched(2)
+    with pytest.raises(ValueError, match="trace 2"):
+        state.with_ballot(2, says(GOLD))
+    with pytest.raises(ValueError, match="trace 0"):
+        state.with_ballot(0, says(GOLD)).with_ballot(0, says(GOLD))
+    with pytest.raises(ValueError, match="3 planned"):
+        state.with_launched(2)
+    with pytest.raises(ValueError, match="gold"):
+        state.with_gold(says(GOLD))
+
+
+# The end of the budget
+
+
+def test_a_run_that_is_cut_off_says_so_only_where_it_matters() -> None:
+    open_vote = vote(3).with_launched(2).with_ballot(0, says(GOLD))
+    verdict = open_vote.cut_off("the budget of 1.00 USD is spent")
+    assert (verdict.verdict, verdict.votes.cut_off, verdict.traces_saved) == ("budget", 2, 0)
+    assert "1.00 USD" in verdict.explanation
+    decided = vote(3).with_launched(2).with_ballot(0, says(GOLD)).with_ballot(1, says(GOLD))
+    assert decided.cut_off("the budget is spent").verdict == "verified"
+    assert Triangulation.plan(FLOAT, "easy").cut_off("the provider is down", outcome="error").verdict == "budget"
+
+
+@given(st.integers(2, 6).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.data())
+def test_a_cut_off_run_gives_the_verdict_of_a_run_whose_rest_was_cut_off(
+    ballots: list[Ballot], data: st.DataObject
+) -> None:
+    done = data.draw(st.integers(0, len(ballots)))
+    state = vote(len(ballots)).with_launched(done)
+    for index in range(done):
+        state = state.with_ballot(index, ballots[index])
+    rest = [ends("budget")] * (len(ballots) - done)
+    assert state.cut_off("it was budget").verdict == full(len(ballots), ballots[:done] + rest).verdict
+
+
+# Questions with a known answer
+
+JUDGED: list[tuple[Ballot, Ballot, VerdictName]] = [
+    (says(1.0), says(1.0), "verified"),
+    (says(1.0), says(1.0000001), "verified"),
+    (says(1.0), says(1.001), "mismatch"),
+    (says(1.0), says(2.0), "mismatch"),
+    (says(float("nan")), says(float("nan")), "verified"),
+    (says(1.0), says("a text"), "too_hard"),
+    (says(1.0), ends("no_answer"), "too_hard"),
+    (says(1.0), ends("failed"), "execution_failed"),
+    (says(1.0), ends("budget"), "budget"),
+    (says(1.0), ends("error"), "budget"),
+    (ends("failed"), says(1.0), "execution_failed"),
+    (ends("no_answer"), says(1.0), "execution_failed"),
+    (says(None), says(1.0), "execution_failed"),
+    (ends("error"), says(1.0), "budget"),
+]
+
+
+@pytest.mark.parametrize(("reference", "trace", "name"), JUDGED)
+def test_a_known_answer_is_judged(reference: Ballot, trace: Ballot, name: VerdictName) -> None:
+    verdict = judge_reference(FLOAT, reference, trace)
+    assert verdict.verdict == name
+    assert verdict.verified == (name == "verified")
+    assert (verdict.tier != "none") == verdict.verified
+    assert (verdict.votes.planned, verdict.quorum) == (1, 0)
+    assert verdict.explanation.endswith(".")
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def test_a_mismatch_tells_both_answers() -> None:
+    verdict = judge_reference(FLOAT, says(1.0), says(2.0))
+    assert (verdict.gold, verdict.clusters[0].answer, verdict.clusters[0].has_gold) == ("1", "2", False)
+    assert "1 and 2 differ" in verdict.explanation

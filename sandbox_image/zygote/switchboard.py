@@ -1,0 +1,431 @@
+"""The switchboard: the one process the host talks to. It passes frames to and from sessions and forks none of them.
+
+Single-threaded and never blocking: neither a session nor a slow host can hold up the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from sandbox_image.zygote import procfs
+from sandbox_image.zygote.cgroup import OomCounter
+from sandbox_image.zygote.limits import Limits
+from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Decoder, Frame, Kind, ProtocolError, encode
+from sandbox_image.zygote.scratch import Remover, measure
+from sandbox_image.zygote.slot import Request, Slot
+from sandbox_image.zygote.template import MAX_MESSAGE
+from sandbox_image.zygote.upload import Upload
+from sandbox_image.zygote.watch import TICK_S
+from sandbox_image.zygote.worker import Exit, Worker
+
+READ_BYTES: Final = 1 << 18
+OUTPUT_HIGH: Final = 16 * 1024 * 1024
+"""Bytes waiting for a slow host from which events of sessions are no longer read; the sessions then wait."""
+_SHUTDOWN_S: Final = 3.0
+_HOUSEKEEPING_S: Final = 0.005
+
+
+class Ended(Exception):
+    """Nothing is left to do: the host has gone, or asked for the end, or the template died."""
+
+
+class Switchboard:
+    """Everything between the host's channel and the sessions."""
+
+    def __init__(
+        self,
+        channel_in: int,
+        channel_out: int,
+        template: socket.socket,
+        scratch_root: str,
+        walls: dict[str, Any],
+        oom: OomCounter,
+    ) -> None:
+        self._in = channel_in
+        self._out = channel_out
+        self._template = template
+        self._root = scratch_root
+        self._walls = walls
+        self._oom = oom
+        self._oom_seen = self._oom.read()
+        self._decoder = Decoder()
+        self._unsent: deque[memoryview] = deque()
+        self._unsent_bytes = 0
+        self._slots: dict[int, Slot] = {}
+        self._workers: dict[int, tuple[Slot, Worker]] = {}
+        self._by_pid: dict[int, int] = {}
+        self._tickets = 0
+        self._loaded = False
+        self._upload: Upload | None = None
+        self._remover = Remover()
+        self._throttled = False
+        self._poller = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        os.set_blocking(self._out, False)
+        self._register(self._in, select.EPOLLIN, self._host_readable)
+        self._register(template.fileno(), select.EPOLLIN, self._template_readable)
+
+    # The loop.
+
+    def serve(self) -> None:
+        """Serve until the host is gone, then clean up."""
+        try:
+            while True:
+                self._turn()
+        except Ended as end:
+            message = str(end)
+        except ProtocolError as error:
+            message = f"the host sent something malformed: {error}"
+        if message:
+            self.send(Kind.FATAL, 0, {"message": message})
+        self._shut_down()
+
+    def _turn(self) -> None:
+        watched = any(slot.watched for slot in self._slots.values())
+        busy = self._remover.busy
+        timeout = 0.0 if busy and not watched else TICK_S if watched or busy else -1
+        for descriptor, event in self._poller.poll(timeout):
+            callback = self._callbacks.get(descriptor)
+            # An earlier callback of this turn may have retired the descriptor.
+            if callback is not None:
+                callback(event)
+        now = time.monotonic()
+        for slot in list(self._slots.values()):
+            if slot.watched:
+                slot.tick(now)
+        self._remover.work(_HOUSEKEEPING_S)
+        self._flush()
+
+    def _register(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
+        self._poller.register(descriptor, events)
+        self._callbacks[descriptor] = callback
+
+    def _unregister(self, descriptor: int) -> None:
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._poller.unregister(descriptor)
+
+    # The host's side.
+
+    def _host_readable(self, event: int) -> None:
+        data = os.read(self._in, READ_BYTES)
+        if not data:
+            raise Ended
+        for frame in self._decoder.feed(data):
+            try:
+                self._obey(frame)
+            except ProtocolError as error:
+                self.send(Kind.REFUSED, frame.session, {"message": str(error)})
+
+    def send(self, kind: Kind, session: int, payload: bytes | dict[str, Any] = b"") -> None:
+        """Queue a frame for the host."""
+        data = encode(kind, session, payload)
+        self._unsent.append(memoryview(data))
+        self._unsent_bytes += len(data)
+
+    def _flush(self) -> None:
+        try:
+            while self._unsent:
+                written = os.write(self._out, self._unsent[0])
+                self._unsent_bytes -= written
+                if written == len(self._unsent[0]):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = self._unsent[0][written:]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise Ended from error
+        self._await_room(bool(self._unsent))
+        self._throttle(self._unsent_bytes > OUTPUT_HIGH)
+
+    def _await_room(self, wanted: bool) -> None:
+        if wanted and self._out not in self._callbacks:
+            self._register(self._out, select.EPOLLOUT, lambda _: None)
+        elif not wanted:
+            self._unregister(self._out)
+
+    def _throttle(self, wanted: bool) -> None:
+        """While the host is slow, leave events where they are: sessions and the host's requests wait in their pipes."""
+        if wanted == self._throttled:
+            return
+        self._throttled = wanted
+        events = 0 if wanted else select.EPOLLIN
+        for descriptor in (self._in, *(worker.events for _, worker in self._workers.values())):
+            if descriptor in self._callbacks:
+                self._poller.modify(descriptor, events)
+
+    def _obey(self, frame: Frame) -> None:
+        handlers: dict[int, Callable[[Frame], None]] = {
+            Kind.LOAD: self._load,
+            Kind.DATA: self._data,
+            Kind.OPEN: self._open,
+            Kind.RUN: self._run,
+            Kind.INTERRUPT: lambda frame: self._slot(frame).interrupt(),
+            Kind.RESET: lambda frame: self._slot(frame).reset(),
+            Kind.CLOSE: lambda frame: self._slot(frame).close(),
+            Kind.STATS: self._stats,
+            Kind.PING: lambda frame: self.send(Kind.PONG, frame.session, frame.payload),
+            Kind.SHUTDOWN: _end,
+        }
+        handler = handlers.get(frame.kind)
+        if handler is None:
+            raise ProtocolError(f"there is no request of kind {frame.kind}")
+        handler(frame)
+
+    def _slot(self, frame: Frame) -> Slot:
+        slot = self._slots.get(frame.session)
+        if slot is None:
+            raise ProtocolError(f"there is no session {frame.session}")
+        return slot
+
+    def _load(self, frame: Frame) -> None:
+        if self._loaded or self._upload is not None:
+            raise ProtocolError("a dataset is loaded already")
+        self._upload = Upload(frame.json(), self._root)
+
+    def _data(self, frame: Frame) -> None:
+        upload = self._upload
+        if upload is None or upload.complete:
+            raise ProtocolError("no dataset was announced")
+        if frame.payload:
+            upload.write(frame.payload)
+            return
+        upload.complete = True
+        problem = upload.problem()
+        if problem:
+            self._fail_load("size", problem)
+            return
+        message = json.dumps({"op": "load", **upload.options}).encode()
+        socket.send_fds(self._template, [message], [upload.descriptor])
+        upload.close()
+
+    def _fail_load(self, reason: str, message: str) -> None:
+        if self._upload is not None:
+            self._upload.close()
+            self._upload = None
+        self.send(Kind.LOAD_FAILED, 0, {"reason": reason, "message": message})
+
+    def _open(self, frame: Frame) -> None:
+        limits = Limits.parse(frame.json().get("limits"))
+        if not self._loaded:
+            raise ProtocolError("no dataset is loaded yet")
+        if frame.session == 0 or frame.session in self._slots:
+            raise ProtocolError(f"session {frame.session} cannot be opened: the number is taken")
+        if len(self._slots) >= limits.max_sessions:
+            raise ProtocolError(f"{limits.max_sessions} sessions are open, which is the limit")
+        self._slots[frame.session] = Slot(frame.session, limits, self)
+
+    def _run(self, frame: Frame) -> None:
+        slot = self._slot(frame)
+        refusal = slot.run(_request(frame))
+        if refusal:
+            raise ProtocolError(refusal)
+
+    def _stats(self, frame: Frame) -> None:
+        sessions = {str(number): _session_stats(slot) for number, slot in self._slots.items()}
+        own = {"pid": os.getpid(), "rss_bytes": _rss(os.getpid()), "unsent_bytes": self._unsent_bytes}
+        template = self._walls.get("template_pid", 0)
+        shared = {"pid": template, "rss_bytes": _rss(template), "pss_bytes": procfs.proportional_bytes(template)}
+        self.send(Kind.STATS_REPLY, 0, {"sessions": sessions, "switchboard": own, "template": shared})
+
+    # The template's side.
+
+    def _template_readable(self, event: int) -> None:
+        data = self._template.recv(MAX_MESSAGE)
+        if not data:
+            raise Ended("the process that holds the dataset ended")
+        message = json.loads(data)
+        operation = message["op"]
+        if operation == "ready":
+            self._hello(message)
+        elif operation == "loaded":
+            self._upload = None
+            self._loaded = True
+            self.send(Kind.LOADED, 0, message["facts"])
+        elif operation == "load_failed":
+            self._fail_load(message["reason"], message["message"])
+        elif operation == "fatal":
+            raise Ended(message["message"])
+        else:
+            self._process_news(operation, message)
+
+    def _process_news(self, operation: str, message: dict[str, Any]) -> None:
+        if operation == "exited":
+            ticket = self._by_pid.pop(message["pid"], None)
+            if ticket is None:
+                return
+            slot, worker = self._workers[ticket]
+            worker.exit = Exit(message["status"], message["cpu_s"])
+            slot.exited(worker)
+            return
+        slot, worker = self._workers[message["ticket"]]
+        if operation == "forked":
+            self._by_pid[message["pid"]] = message["ticket"]
+            worker.born(message["pid"])
+            slot.forked(worker)
+        else:
+            slot.fork_failed(worker, message["message"])
+
+    def _hello(self, message: dict[str, Any]) -> None:
+        if message["threads"] != 1:
+            raise Ended(f"the libraries started {message['threads'] - 1} threads, after which no fork is safe")
+        hello = {
+            "protocol": PROTOCOL_VERSION,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "libraries": message["libraries"],
+            "walls": self._walls,
+            "pid": os.getpid(),
+        }
+        self.send(Kind.HELLO, 0, hello)
+
+    # What slots ask for.
+
+    def start_worker(self, slot: Slot) -> Worker:
+        """Have the template fork a process for the slot."""
+        self._tickets += 1
+        folder = os.path.join(self._root, f"s{slot.number}-{self._tickets}")
+        os.mkdir(folder, 0o700)
+        worker = Worker(self._tickets, folder, slot.limits.max_event_bytes)
+        self._workers[worker.ticket] = (slot, worker)
+        self.listen(slot, worker)
+        limits = slot.limits.__dict__
+        message = {"op": "fork", "ticket": worker.ticket, "scratch": folder, "limits": limits}
+        socket.send_fds(self._template, [json.dumps(message).encode()], worker.theirs)
+        worker.handed_over()
+        return worker
+
+    def listen(self, slot: Slot, worker: Worker) -> None:
+        """Report what the worker's pipes bring to the slot."""
+        for descriptor in (worker.stdout, worker.stderr, worker.events):
+            self._register(descriptor, select.EPOLLIN, lambda _, fd=descriptor: slot.readable(worker, fd))
+        if self._throttled:
+            self._poller.modify(worker.events, 0)
+
+    def want_room(self, worker: Worker, *, wanted: bool) -> None:
+        """Go on writing a long command as its pipe takes it."""
+
+        def room(event: int) -> None:
+            if worker.flush():
+                self._unregister(worker.commands)
+
+        if wanted and worker.commands not in self._callbacks:
+            self._register(worker.commands, select.EPOLLOUT, room)
+
+    def stop_listening(self, worker: Worker, descriptor: int) -> None:
+        """The pipe has ended."""
+        self._unregister(descriptor)
+
+    def retire(self, worker: Worker) -> None:
+        """The worker is gone: close its pipes, remove its folder."""
+        for descriptor in (worker.stdout, worker.stderr, worker.events, worker.commands):
+            self._unregister(descriptor)
+        self._workers.pop(worker.ticket, None)
+        worker.close()
+        self._remover.add(worker.scratch)
+
+    def forget(self, slot: Slot) -> None:
+        """The slot is closed."""
+        self._slots.pop(slot.number, None)
+
+    def kernel_ran_out_of_memory(self) -> bool:
+        """Whether the kernel has killed for memory since this was last asked."""
+        count = self._oom.read()
+        grown, self._oom_seen = count > self._oom_seen, count
+        return grown
+
+    # The end.
+
+    def _shut_down(self) -> None:
+        """Leave no process and no file behind; what the host has not read is offered once more."""
+        for _, worker in self._workers.values():
+            worker.kill()
+        end = time.monotonic() + _SHUTDOWN_S
+        waiting = set(self._by_pid)
+        self._template.settimeout(0.1)
+        while waiting and time.monotonic() < end:
+            with contextlib.suppress(OSError, ValueError):
+                data = self._template.recv(MAX_MESSAGE)
+                if not data:
+                    break
+                message = json.loads(data)
+                if message["op"] == "forked":
+                    os.kill(message["pid"], signal.SIGKILL)
+                    waiting.add(message["pid"])
+                elif message["op"] == "exited":
+                    waiting.discard(message["pid"])
+        # Its sessions die with the template.
+        self._template.close()
+        with contextlib.suppress(OSError):
+            os.kill(self._walls["template_pid"], signal.SIGKILL)
+            os.waitpid(self._walls["template_pid"], 0)
+        with contextlib.suppress(OSError, Ended):
+            self._flush()
+        for name in os.listdir(self._root):
+            path = os.path.join(self._root, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                self._remover.add(path)
+            else:
+                os.unlink(path)
+        self._remover.finish()
+        with contextlib.suppress(OSError):
+            os.rmdir(self._root)
+
+
+def _end(frame: Frame) -> None:
+    raise Ended
+
+
+def _request(frame: Frame) -> Request:
+    data = frame.json()
+    cell, code = data.get("cell"), data.get("code")
+    timeout_s, grace_s = data.get("timeout_s"), data.get("grace_s")
+    if not isinstance(cell, int) or not isinstance(code, str):
+        raise ProtocolError("a RUN needs a whole number `cell` and a text `code`")
+    if not _positive(timeout_s) or not (grace_s == 0 or _positive(grace_s)):
+        raise ProtocolError("a RUN needs `timeout_s` above 0 and `grace_s` from 0 up, in seconds")
+    return Request(cell, code, float(timeout_s), float(grace_s))
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
+
+
+def _rss(pid: int) -> int:
+    status = procfs.read_status(pid)
+    return 0 if status is None else status.anonymous + status.file + status.shared
+
+
+def _session_stats(slot: Slot) -> dict[str, Any]:
+    worker = slot.worker
+    if worker is None or not worker.ready:
+        pid = worker.pid if worker is not None else 0
+        zeros = dict.fromkeys(("rss_bytes", "private_bytes", "pss_bytes", "scratch_bytes"), 0)
+        return {"pid": pid, "state": slot.state, "cells": 0, "cpu_s": 0.0, **zeros}
+    return {
+        "pid": worker.pid,
+        "state": slot.state,
+        "cells": worker.cells,
+        "rss_bytes": _rss(worker.pid),
+        "private_bytes": procfs.private_bytes(worker.pid),
+        "pss_bytes": procfs.proportional_bytes(worker.pid),
+        "cpu_s": procfs.cpu_seconds(worker.pid) or 0.0,
+        "scratch_bytes": measure(worker.scratch, stop_at_bytes=slot.limits.scratch_bytes).bytes,
+    }
+
+
+def log(message: str) -> None:
+    """A line for whoever started the sandbox; standard error is its log."""
+    sys.stderr.write(f"zygote: {message}\n")
+    sys.stderr.flush()

@@ -1,0 +1,66 @@
+"""A dataset on its way in: kept in memory, handed to the template as one descriptor, gone once it is read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+from sandbox_image.zygote.protocol import ProtocolError
+
+
+class Upload:
+    """The bytes of one LOAD.
+
+    Args:
+        header: The LOAD frame: bytes, encoding, delimiter, max_columns.
+        folder: Where the bytes lie if the kernel gives no memory file.
+
+    Raises:
+        ProtocolError: The header makes no sense.
+    """
+
+    def __init__(self, header: dict[str, Any], folder: str) -> None:
+        self._announced = header.get("bytes")
+        if not isinstance(self._announced, int) or self._announced < 0:
+            raise ProtocolError("a LOAD needs a whole number `bytes`")
+        self.options = {name: header.get(name) for name in ("encoding", "delimiter", "max_columns")}
+        if not isinstance(self.options["max_columns"], int):
+            raise ProtocolError("a LOAD needs a whole number `max_columns`")
+        for name in ("encoding", "delimiter"):
+            if self.options[name] is not None and not isinstance(self.options[name], str):
+                raise ProtocolError(f"the {name} of a LOAD is a text or null")
+        self.complete = False
+        self._received = 0
+        self.descriptor = _memory_file(folder)
+
+    def write(self, data: bytes) -> None:
+        """Add bytes. More than announced are counted, not kept."""
+        self._received += len(data)
+        if self._received > self._announced:
+            return
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def problem(self) -> str:
+        """What is wrong with what came, or nothing."""
+        if self._received != self._announced:
+            return (
+                f"The file has {self._received:,} bytes where {self._announced:,} were announced; it changed meanwhile."
+            )
+        return ""
+
+    def close(self) -> None:
+        """Give the bytes up. The template has a descriptor of its own by then."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def _memory_file(folder: str) -> int:
+    try:
+        return os.memfd_create("dataset", os.MFD_CLOEXEC)
+    except OSError:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.dup(file.fileno())

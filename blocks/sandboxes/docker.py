@@ -87,6 +87,17 @@ class DockerRuntime(Runtime):
         """
         await asyncio.to_thread(self._check)
 
+    async def identity(self) -> str:
+        """The id of the image.
+
+        Raises:
+            SandboxUnavailable: See `check`.
+        """
+        await self.check()
+        if self._pinned is None:
+            raise AssertionError("a checked runtime has an image")
+        return self._pinned.id
+
     async def start(self, limits: SandboxLimits) -> DockerTransport:
         """Create a container, attach to it, start it.
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from blocks.errors import DatasetError, SandboxError, SandboxLost, SandboxUnavailable
 from blocks.sandboxes.channel import Channel
 from blocks.sandboxes.models import LoadedDataset, SandboxInfo, SandboxLimits, SandboxStats
-from blocks.sandboxes.runtime import Transport
+from blocks.sandboxes.runtime import Transport, libraries_digest
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Frame, Kind, ProtocolError
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Link:
         walls = {**self.hello.walls, **self.transport.walls}
         return SandboxInfo(
             runtime=self.transport.runtime,
-            image_digest=self.transport.image_digest or _libraries_digest(self.hello),
+            image_digest=self.transport.image_digest or libraries_digest(self.hello.python, self.hello.libraries),
             python=self.hello.python,
             platform=self.hello.platform,
             libraries=self.hello.libraries,
@@ -305,8 +305,3 @@ def _parse_hello(frame: Frame) -> Hello:
         return Hello.model_validate(raw)
     except (ProtocolError, ValidationError) as error:
         raise SandboxError(f"The sandbox's first words make no sense: {error}") from error
-
-
-def _libraries_digest(hello: Hello) -> str:
-    lines = [f"python=={hello.python}", *(f"{name}=={hello.libraries[name]}" for name in sorted(hello.libraries))]
-    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
+import importlib.metadata
 import json
 import logging
 import os
@@ -29,8 +30,9 @@ from typing import Any
 from blocks.errors import SandboxError, SandboxUnavailable
 from blocks.sandboxes import owner
 from blocks.sandboxes.models import SandboxLimits
-from blocks.sandboxes.runtime import Diagnostics, Runtime, Transport
+from blocks.sandboxes.runtime import Diagnostics, Runtime, Transport, libraries_digest
 from blocks.sandboxes.spawn import Order, spawn
+from sandbox_image.zygote.preload import LIBRARIES
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,11 @@ class ProcessRuntime(Runtime):
                 f"The kernel ({platform.release()}) offers no Landlock, which keeps sessions from the user's files.",
                 "Use the docker runtime, or allow_weak=True for code you trust.",
             )
+
+    async def identity(self) -> str:
+        """The versions of this interpreter and of the libraries installed beside it."""
+        libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+        return libraries_digest(platform.python_version(), libraries)
 
     async def start(self, limits: SandboxLimits) -> ProcessTransport:
         """Start a zygote under a warden, in a private folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -102,6 +103,14 @@ class Runtime(ABC):
         """
 
     @abstractmethod
+    async def identity(self) -> str:
+        """What its sandboxes are made of, found without starting one; a sandbox's `image_digest` is equal to it.
+
+        Raises:
+            SandboxUnavailable: See `check`.
+        """
+
+    @abstractmethod
     async def start(self, limits: SandboxLimits) -> Transport:
         """Start a zygote. It loads its libraries by itself; its HELLO is the first frame of the stream.
 
@@ -113,3 +122,9 @@ class Runtime(ABC):
     @abstractmethod
     async def reap(self) -> int:
         """Remove what owners of this host that no longer live have left. Returns how many sandboxes that were."""
+
+
+def libraries_digest(python: str, libraries: Mapping[str, str]) -> str:
+    """The identity of a sandbox that is no image: sha256 over the interpreter's and the libraries' versions."""
+    lines = [f"python=={python}", *(f"{name}=={libraries[name]}" for name in sorted(libraries))]
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -80,9 +80,11 @@ def _canonical_tool(tool: Tool) -> list[str]:
 
 
 def _sendable_message(message: Message) -> Message:
+    texts = (message.content, *(text for call in message.tool_calls for text in (call.name, call.arguments)))
+    if message.reasoning is None and all(mend(text) is text for text in texts):
+        return message
     calls = tuple(
         call.model_copy(update={"name": mend(call.name), "arguments": mend(call.arguments)})
         for call in message.tool_calls
     )
-    changes = {"content": mend(message.content), "tool_calls": calls, "reasoning": None}
-    return message.model_copy(update=changes)
+    return message.model_copy(update={"content": mend(message.content), "tool_calls": calls, "reasoning": None})

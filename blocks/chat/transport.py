@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -19,6 +20,8 @@ from blocks.chat.errors import ChatTimeout, ConnectionLost, MalformedReply, Unre
 
 MAX_BODY_BYTES = 64 * 2**20
 CONNECT_TIMEOUT_S = 15.0
+SHARD = 4
+"""Requests under way in one shard of the pool."""
 REDACTED = "***"
 
 
@@ -34,13 +37,48 @@ class Exchange:
     """From sending to the last byte."""
 
 
-@dataclass
-class _Shared:
-    client: httpx.AsyncClient
-    users: int = 0
+class _Pool:
+    """The connections of one event loop, in shards.
+
+    httpx's pool walks all its connections several times for each request, which at a hundred in flight costs more
+    than everything else; a shard stays small. The first shard with room is taken, so that connections are used again.
+    """
+
+    def __init__(self, trust_proxy: bool) -> None:
+        self.users = 0
+        self._trust_proxy = trust_proxy
+        self._tls = httpx.create_ssl_context()
+        self._shards: list[tuple[httpx.AsyncClient, list[None]]] = []
+
+    @contextmanager
+    def client(self) -> Iterator[httpx.AsyncClient]:
+        """A client with room, for one exchange."""
+        client, busy = next((shard for shard in self._shards if len(shard[1]) < SHARD), None) or self._grow()
+        busy.append(None)
+        try:
+            yield client
+        finally:
+            busy.pop()
+
+    def _grow(self) -> tuple[httpx.AsyncClient, list[None]]:
+        client = httpx.AsyncClient(
+            verify=self._tls,
+            trust_env=self._trust_proxy,
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0),
+            headers={"User-Agent": "trigpoint", "Accept": "application/json"},
+            # A cookie would tie calls together, of other runs and accounts too.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
+        self._shards.append((client, []))
+        return self._shards[-1]
+
+    async def close(self) -> None:
+        for client, _ in self._shards:
+            await client.aclose()
 
 
-_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, _Shared]] = WeakKeyDictionary()
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, _Pool]] = WeakKeyDictionary()
 
 
 class Transport:
@@ -55,26 +93,26 @@ class Transport:
 
     def __init__(self, *, trust_proxy: bool = False) -> None:
         self._trust_proxy = trust_proxy
-        self._shared: _Shared | None = None
+        self._pool: _Pool | None = None
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._shared is None:
+    def _take_share(self) -> _Pool:
+        if self._pool is None:
             pools = _pools.setdefault(asyncio.get_running_loop(), {})
             if self._trust_proxy not in pools:
-                pools[self._trust_proxy] = _Shared(_new_client(self._trust_proxy))
-            self._shared = pools[self._trust_proxy]
-            self._shared.users += 1
-        return self._shared.client
+                pools[self._trust_proxy] = _Pool(self._trust_proxy)
+            self._pool = pools[self._trust_proxy]
+            self._pool.users += 1
+        return self._pool
 
     async def close(self) -> None:
         """Gives the share back; may be called again."""
-        shared, self._shared = self._shared, None
-        if shared is None:
+        pool, self._pool = self._pool, None
+        if pool is None:
             return
-        shared.users -= 1
-        if not shared.users:
+        pool.users -= 1
+        if not pool.users:
             del _pools[asyncio.get_running_loop()][self._trust_proxy]
-            await shared.client.aclose()
+            await pool.close()
 
     async def post(self, endpoint: Endpoint, body: Mapping[str, Any], key: str, timeout_s: float) -> Exchange:
         """Sends a chat call and reads the whole reply, whatever its status.
@@ -92,15 +130,15 @@ class Transport:
             ChatTimeout: The time ran out.
             MalformedReply: The reply is larger than any chat completion.
         """
-        client = self._client()
         started = time.perf_counter()
         try:
             async with asyncio.timeout(timeout_s):
-                response = await client.send(self._request(client, endpoint, body, key), stream=True)
-                try:
-                    raw = await _read(response, endpoint)
-                finally:
-                    await response.aclose()
+                with self._take_share().client() as client:
+                    response = await client.send(self._request(client, endpoint, body, key), stream=True)
+                    try:
+                        raw = await _read(response, endpoint)
+                    finally:
+                        await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise _unreachable(endpoint, error, self._trust_proxy) from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -127,18 +165,6 @@ class Transport:
             # A query may hold a key, and httpx logs URLs: it goes onto the wire without being in the URL.
             request.extensions["target"] = request.url.raw_path + b"?" + endpoint.query.encode()
         return request
-
-
-def _new_client(trust_proxy: bool) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        verify=httpx.create_ssl_context(),
-        trust_env=trust_proxy,
-        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=30.0),
-        headers={"User-Agent": "trigpoint", "Accept": "application/json"},
-        # A cookie would tie calls together, of other runs and accounts too.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    )
 
 
 async def _read(response: httpx.Response, endpoint: Endpoint) -> bytes:

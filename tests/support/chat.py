@@ -1,0 +1,54 @@
+"""Model clients for tests: requests in one line, waits that are noted and not waited for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from blocks.chat.client import ModelClient
+from blocks.chat.endpoints import Provider, parse_model
+from blocks.chat.journal import Journal
+from blocks.chat.models import ChatRequest, Message, Sampling
+from tests.support.model_server import ModelServer
+
+MODEL = "test-model"
+KEY = "sk-test-0123456789abcdefghij"
+
+
+class Waits:
+    """Stands in for asyncio.sleep between attempts: notes how long each wait would have been."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+def ask(text: str = "How many rows?", *, sample: int = 0, **changes: Any) -> ChatRequest:
+    """A request with one user message."""
+    request = ChatRequest(
+        model=MODEL, messages=(Message(role="user", content=text),), sampling=Sampling(), sample_index=sample
+    )
+    return request.model_copy(update=changes)
+
+
+@asynccontextmanager
+async def opened(
+    server: ModelServer | str,
+    path: Path,
+    *,
+    provider: Provider = "compatible",
+    key: str | None = KEY,
+    **options: Any,
+) -> AsyncIterator[ModelClient]:
+    """A client of a scripted server with a journal of its own at `path`; waits between attempts take no time."""
+    url = server if isinstance(server, str) else server.ollama_url if provider == "ollama" else server.base_url
+    address = parse_model(MODEL, url, provider=provider, api_key=SecretStr(key) if key else None)
+    options.setdefault("sleep", Waits())
+    async with ModelClient(address.endpoint, journal=Journal(path), owns_journal=True, **options) as client:
+        yield client

@@ -1,4 +1,4 @@
-"""Starts child processes from one thread that lives as long as this process.
+"""Starts wardens from one thread that lives as long as this process.
 
 The kernel sends a child its parent-death signal when the *thread* that started it ends. A child started from a worker
 thread would be killed when that thread is retired, so all wardens are started from a thread that never is.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
+from blocks.sandboxes.warden import WARDEN_SIGNALS
+
 
 class Order(NamedTuple):
-    """A process to start, with pipes for its three streams and a process group of its own."""
+    """A warden to start, with pipes for its three streams and a process group of its own."""
 
     command: Sequence[str]
     env: Mapping[str, str]
@@ -47,6 +50,9 @@ def _running_thread() -> _Jobs:
 
 
 def _serve(jobs: _Jobs) -> None:
+    # Children inherit the mask: a warden told to end while its interpreter still starts hears it once it listens,
+    # instead of dying with its folder left behind.
+    signal.pthread_sigmask(signal.SIG_BLOCK, WARDEN_SIGNALS)
     while True:
         order, future = jobs.get()
         try:

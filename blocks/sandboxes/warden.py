@@ -21,7 +21,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_S = 2.0
 """Seconds a zygote gets to end by itself, by the end of its input, once the owner is gone."""
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+WARDEN_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     owner, folder, command = int(arguments[0]), arguments[1], arguments[2:]
     libc = ctypes.CDLL(None, use_errno=True)
     # Blocked, then waited for: no signal is lost between a check and a wait.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, WARDEN_SIGNALS)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if os.getppid() != owner:
@@ -52,7 +52,7 @@ def _become(libc: ctypes.CDLL, warden: int, command: list[str]) -> None:
     try:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == warden:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, WARDEN_SIGNALS)
             os.execv(command[0], command)
     finally:
         os._exit(127)
@@ -62,9 +62,9 @@ def _watch(child: int) -> int:
     deadline: float | None = None
     while True:
         if deadline is None:
-            received: signal.struct_siginfo | None = signal.sigwaitinfo(_SIGNALS)
+            received: signal.struct_siginfo | None = signal.sigwaitinfo(WARDEN_SIGNALS)
         else:
-            received = signal.sigtimedwait(_SIGNALS, max(0.0, deadline - time.monotonic()))
+            received = signal.sigtimedwait(WARDEN_SIGNALS, max(0.0, deadline - time.monotonic()))
         if received is None:
             os.kill(child, signal.SIGKILL)
             deadline = time.monotonic() + 60

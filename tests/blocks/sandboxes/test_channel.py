@@ -138,7 +138,8 @@ async def test_an_upload_nobody_reads_neither_blocks_the_loop_nor_grows_without_
     channel.send(Kind.PING, 0, {"n": 1})
     await asyncio.sleep(0)
     assert time.monotonic() - started < 5, "the loop was blocked"
-    decoder, received = Decoder(), []
+    decoder = Decoder()
+    received: list[Frame] = []
 
     def listen() -> None:
         while not received or received[-1].kind != Kind.SHUTDOWN:

@@ -56,7 +56,7 @@ ALLOWED: dict[str, str] = {
         sendmmsg recvfrom recvmsg recvmmsg""",
     "randomness": "getrandom",
     "the inner wall builds itself with these": """
-        prctl seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self""",
+        prctl capget capset seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self""",
 }
 
 

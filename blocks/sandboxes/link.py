@@ -85,9 +85,8 @@ class Link:
             if link._fatal:
                 remedy = "Use the docker runtime, or allow_weak=True for code you trust."
                 raise SandboxUnavailable(link._fatal.rstrip(".") + ".", remedy) from error
-            raise SandboxError(
-                f"The sandbox did not start: {error.message}", transport.diagnostics()[-2000:]
-            ) from error
+            reason = link.lost.result().reason
+            raise SandboxError(f"The sandbox did not start: {reason}.", transport.diagnostics()[-2000:]) from error
         except BaseException:
             transport.abandon()
             await asyncio.shield(transport.close())

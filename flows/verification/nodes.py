@@ -143,6 +143,21 @@ def number_text(value: Decimal) -> str:
     return "0" if plain == 0 else f"{plain:f}" if -7 <= plain.adjusted() <= 20 else str(plain)
 
 
+def label_text(node: Node) -> str | None:
+    """A scalar as the text it is printed as, a midnight as its day; None for what is no scalar."""
+    if isinstance(node, Text):
+        return node.value
+    if isinstance(node, Number):
+        return number_text(node.value)
+    if isinstance(node, Flag):
+        return "true" if node.value else "false"
+    if isinstance(node, Day):
+        return node.value.isoformat()
+    if isinstance(node, Moment):
+        return node.local.date().isoformat() if node.at_midnight else _render_moment(node)
+    return None
+
+
 def canonical(node: Node) -> str:
     """The exact identity of a value as JSON text: equal for equal values of the same kind, different otherwise."""
     return _dump(_form(node))

@@ -26,11 +26,11 @@ from flows.verification.nodes import (
     Text,
     canonical,
     is_nan,
-    number_text,
-    render_node,
+    label_text,
 )
 from flows.verification.numerals import parse_number, seconds_of
 from flows.verification.readers import JsonPairs, read_json
+from flows.verification.tabular import TableShaper
 
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _SCALAR_TYPES = frozenset({"bool", "int", "float", "percent", "date", "string"})
@@ -47,6 +47,7 @@ class Shaper:
     def __init__(self, spec: AnswerSpec) -> None:
         self.spec = spec
         self.coercions: list[str] = []
+        self._tables = TableShaper(spec, self._note)
         self._shapes: dict[AnswerType, Callable[[Node], Node]] = {
             "bool": self._bool,
             "int": self._int,
@@ -64,27 +65,21 @@ class Shaper:
         """The value in the type of the spec, or unchanged where no rule brings it there."""
         return self._as(node, self.spec.type)
 
-    def column_problem(self, table: Table) -> str:
-        """Why the columns are not the ones asked for, one sentence; empty when they are."""
-        asked = [self._fold(name) for name in self.spec.columns]
-        if [self._column(name) for name in table.columns] == asked:
-            return ""
-        have = render_node(Listing(table.columns))
-        return f"The question asks for the columns {', '.join(self.spec.columns)} and the table has {have}."
-
     def _as(self, node: Node, kind: AnswerType) -> Node:
         if kind in _SCALAR_TYPES:
             node = self._unwrapped(node)
         shape = self._shapes.get(kind)
         return node if shape is None else shape(node)
 
+    def column_problem(self, table: Table) -> str:
+        """Why a table's columns are not the ones asked for, one sentence; empty when they are."""
+        return self._tables.column_problem(table)
+
     def _note(self, phrase: str) -> None:
         self.coercions.append(phrase)
 
-    def _fold(self, text: str) -> str:
-        return fold(text, case_sensitive=self.spec.case_sensitive)
-
     def _unwrapped(self, node: Node) -> Node:
+        node = self._unlabelled(node)
         while True:
             if isinstance(node, Table) and len(node.rows) == 1 and len(node.columns) == 1:
                 self._note("a table of one cell as its value")
@@ -94,6 +89,18 @@ class Shaper:
                 node = node.items[0]
             else:
                 return node
+
+    def _unlabelled(self, node: Node) -> Node:
+        """The values of a Series that still has the row numbers a filter or a sort left it with.
+
+        Sent as pairs, it cannot be told from counts by year: so int values, which could be such counts, stay pairs.
+        """
+        if not isinstance(node, Mapping) or not node.pairs or self.spec.type == "int":
+            return node
+        if any(key.kind != "int" or value.kind == "int" for key, value in node.pairs):
+            return node
+        self._note("a series without its row numbers")
+        return Listing(tuple(value for _, value in node.pairs))
 
     # Scalars
 
@@ -135,7 +142,7 @@ class Shaper:
 
     def _string(self, node: Node) -> Node:
         node = self._no_nan(node)
-        text = None if isinstance(node, Text) else _label(node)
+        text = None if isinstance(node, Text) else label_text(node)
         if text is None:
             return node
         self._note(f"a {node.kind} as text")
@@ -152,7 +159,7 @@ class Shaper:
         return nodes if kind is None else tuple(self._as(node, kind) for node in nodes)
 
     def _list(self, node: Node) -> Node:
-        node = self._parsed(node)
+        node = self._unlabelled(self._parsed(node))
         if isinstance(node, Table) and len(node.columns) == 1:
             self._note("a table of one column as a list")
             node = Listing(tuple(row[0] for row in node.rows))
@@ -189,62 +196,7 @@ class Shaper:
         return Mapping(pairs)
 
     def _table(self, node: Node) -> Node:
-        if isinstance(node, Listing):
-            node = self._records(node)
-        if isinstance(node, Table) and self.spec.columns:
-            return self._aligned(node)
-        return node
-
-    def _records(self, listing: Listing) -> Node:
-        mappings = [item for item in listing.items if isinstance(item, Mapping)]
-        if mappings and len(mappings) == len(listing.items):
-            return self._from_mappings(mappings) or listing
-        names = self.spec.columns
-        rows = [item.items for item in listing.items if isinstance(item, Listing) and len(item.items) == len(names)]
-        if names and len(rows) == len(listing.items):
-            self._note("a list of rows as a table")
-            return Table(tuple(map(Text, names)), tuple(rows))
-        return listing
-
-    def _from_mappings(self, mappings: list[Mapping]) -> Table | None:
-        rows = [dict(mapping.pairs) for mapping in mappings]
-        names = tuple(rows[0])
-        if any(len(mapping.pairs) != len(names) for mapping in mappings) or any(set(row) != set(names) for row in rows):
-            return None
-        self._note("a list of records as a table")
-        return Table(names, tuple(tuple(row[name] for name in names) for row in rows))
-
-    def _aligned(self, table: Table) -> Table:
-        table = self._with_index(table)
-        asked = [self._fold(name) for name in self.spec.columns]
-        have = [self._column(name) for name in table.columns]
-        if have == asked or sorted(have) != sorted(asked) or len(set(asked)) < len(asked):
-            return table
-        self._note("columns in the order asked for")
-        order = [have.index(name) for name in asked]
-        columns = tuple(table.columns[place] for place in order)
-        return Table(columns, tuple(tuple(row[place] for place in order) for row in table.rows), table.index)
-
-    def _with_index(self, table: Table) -> Table:
-        names = self.spec.columns
-        if table.index is None:
-            return table
-        if len(table.columns) == len(names):
-            self._note("a table without its row labels")
-            return Table(table.columns, table.rows)
-        labels = [label.items if isinstance(label, Listing) else (label,) for label in table.index]
-        levels = len(names) - len(table.columns)
-        if levels < 1 or any(len(label) != levels for label in labels):
-            return table
-        named = {self._column(name) for name in table.columns}
-        free = tuple(Text(name) for name in names if self._fold(name) not in named)
-        if len(free) != levels:
-            return table
-        self._note("row labels as columns")
-        return Table(free + table.columns, tuple(a + b for a, b in zip(labels, table.rows, strict=True)))
-
-    def _column(self, name: Node) -> str:
-        return self._fold(_label(name) or canonical(name))
+        return self._tables.shape(node)
 
     def _parsed(self, node: Node) -> Node:
         if not isinstance(node, Text) or not node.value.strip().startswith(("[", "{")):
@@ -269,18 +221,3 @@ def _collection(nodes: tuple[Node, ...]) -> Collection:
 
 def _is_whole(value: Decimal) -> bool:
     return value.is_finite() and value == WIDE.to_integral_value(value)
-
-
-def _label(node: Node) -> str | None:
-    """A scalar as the text it is printed as; None for what is no scalar."""
-    if isinstance(node, Text):
-        return node.value
-    if isinstance(node, Number):
-        return number_text(node.value)
-    if isinstance(node, Flag):
-        return "true" if node.value else "false"
-    if isinstance(node, Day):
-        return node.value.isoformat()
-    if isinstance(node, Moment):
-        return node.local.date().isoformat() if node.at_midnight else render_node(node)
-    return None

@@ -20,6 +20,7 @@ from flows.verification.nodes import Day, Moment, Number, canonical
 from flows.verification.numerals import parse_number
 from flows.verification.readers import MAX_DEPTH, MAX_NODES, read_tagged
 from sandbox_image.zygote.values import to_tagged
+from tests.support.properties import PATIENT
 
 
 def submitted(value: object, **spec: Any) -> Answer:
@@ -110,18 +111,21 @@ def test_text_that_is_no_number_in_the_declared_unit(text: str, unit: str | None
     assert parse_number(text, unit) is None
 
 
+@PATIENT
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30))
 def test_what_python_prints_is_read_exactly(value: Decimal) -> None:
     if abs(value.adjusted()) < 300:
         assert parse_number(str(value)) == value
 
 
+@PATIENT
 @given(st.integers(0, 10**15))
 def test_thousands_marks_do_not_change_a_number(value: int) -> None:
     readings = {parse_number(f"{value:,}".replace(",", mark)) for mark in (",", " ", "'", "_")}
     assert readings == {Decimal(value)}
 
 
+@PATIENT
 @given(st.text(max_size=40), st.sampled_from([None, "%", "ratio", "mm", "USD", "days", "", "."]))
 def test_no_text_makes_the_number_grammar_fail(text: str, unit: str | None) -> None:
     found = parse_number(text, unit)
@@ -150,6 +154,7 @@ def test_folding_unifies_spellings_and_nothing_else(one: str, other: str, same: 
     assert (fold(one) == fold(other)) is same
 
 
+@PATIENT
 @given(st.text())
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)
@@ -318,6 +323,77 @@ def test_a_table_is_aligned_with_the_columns_asked_for(frame: pd.DataFrame) -> N
     assert render(answer).casefold() == render(plain)
 
 
+STATES = pd.DataFrame({"state": ["x", "y", "z"], "rate": [1.0, 20.3, 7.5], "year": [2001, 2002, 2003]})
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "shown"),
+    [
+        (STATES[STATES.rate > 10]["state"], {"type": "string"}, '"y"'),
+        (STATES[STATES.rate > 10]["rate"], {"type": "float"}, "20.3"),
+        (STATES.sort_values("rate", ascending=False)["state"], {"type": "list"}, '["y", "z", "x"]'),
+        (STATES[STATES.rate > 5]["state"], {"type": "set"}, '{"y", "z"}'),
+    ],
+)
+def test_the_row_numbers_a_filter_leaves_are_no_part_of_the_answer(
+    value: object, spec: dict[str, Any], shown: str
+) -> None:
+    answer = submitted(value, **spec)
+    assert (render(answer), answer.problem) == (shown, "")
+    assert answer.coercions
+
+
+@pytest.mark.parametrize(
+    ("value", "spec"),
+    [
+        # The year or its count? The rows cannot tell, so neither is taken.
+        (STATES.groupby("year").size().head(1), {"type": "int"}),
+        (STATES.groupby("year")["rate"].max().head(1), {"type": "int"}),
+        (STATES.groupby("year").size(), {"type": "list"}),
+        (STATES.groupby("state")["rate"].max(), {"type": "list"}),
+        (STATES.groupby("state")["rate"].max().head(1), {"type": "float"}),
+        ({"rate": 5.0}, {"type": "float"}),
+    ],
+)
+def test_labels_that_may_be_the_answer_are_not_dropped(value: object, spec: dict[str, Any]) -> None:
+    assert submitted(value, **spec).kind == "mapping"
+    assert not submitted(value, **spec).usable
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"g": ["x", "y"], "n": [2, 1]},
+        {"n": [2, 1], "g": ["x", "y"]},
+        {"x": 2, "y": 1},
+        pd.Series([2, 1], index=["x", "y"]),
+        [{"g": "x", "n": 2}, {"n": 1, "g": "y"}],
+        [["x", 2], ["y", 1]],
+    ],
+)
+def test_what_stands_for_a_table_becomes_one(value: object) -> None:
+    spec = {"type": "table", "columns": ("g", "n")}
+    answer = submitted(value, **spec)
+    assert answer.problem == ""
+    assert answer.canonical == submitted(pd.DataFrame({"g": ["x", "y"], "n": [2, 1]}), **spec).canonical
+
+
+def test_one_record_is_a_table_of_one_row() -> None:
+    answer = submitted({"n": 2, "G": "x"}, type="table", columns=("g", "n"))
+    assert render(answer) == '1 × 2 table ["G", "n"], first row ["x", 2]'
+
+
+def test_a_mapping_over_two_levels_becomes_a_table() -> None:
+    frame = pd.DataFrame({"a": [1, 1], "b": ["x", "y"], "v": [1.5, 2.5]})
+    spec = {"type": "table", "columns": ("a", "b", "v")}
+    assert submitted(frame.groupby(["a", "b"])["v"].sum(), **spec).canonical == submitted(frame, **spec).canonical
+
+
+@pytest.mark.parametrize("value", [{"g": [1, 2], "n": [1]}, {"x": [1]}, {("a", "b"): 1}, [1, 2], [["x"]], "g,n"])
+def test_what_does_not_fit_the_columns_stays_what_it_is(value: object) -> None:
+    assert not submitted(value, type="table", columns=("g", "n")).usable
+
+
 def test_two_index_levels_become_two_columns() -> None:
     frame = pd.DataFrame({"a": [1, 1, 2], "b": ["x", "y", "x"], "v": [1.0, 2.0, 3.0]})
     grouped = frame.groupby(["a", "b"])[["v"]].sum()
@@ -355,6 +431,7 @@ values = st.recursive(
 )
 
 
+@PATIENT
 @given(values, values)
 def test_canonical_forms_are_equal_exactly_for_equal_values(a: object, b: object) -> None:
     one, other = read_tagged(to_tagged(a, 100_000)), read_tagged(to_tagged(b, 100_000))
@@ -372,6 +449,7 @@ def test_the_order_of_a_set_or_a_dict_is_no_part_of_its_identity() -> None:
     assert parse_answer(one, AnswerSpec()).canonical == parse_answer(other, AnswerSpec()).canonical
 
 
+@PATIENT
 @given(values, st.integers(1, 60))
 def test_rendering_is_bounded(value: object, limit: int) -> None:
     text = render(parse_answer(to_tagged(value, 100_000), AnswerSpec()), limit)
@@ -403,6 +481,7 @@ specs = st.builds(
 )
 
 
+@PATIENT
 @given(junk, specs)
 def test_no_tagged_value_makes_parsing_fail(raw: object, spec: AnswerSpec) -> None:
     answer = parse_answer(raw, spec)
@@ -410,6 +489,7 @@ def test_no_tagged_value_makes_parsing_fail(raw: object, spec: AnswerSpec) -> No
     assert answer.usable == (answer.problem == "")
 
 
+@PATIENT
 @given(junk, specs)
 def test_no_json_makes_parsing_fail(raw: object, spec: AnswerSpec) -> None:
     assert render(parse_reference(raw, spec))

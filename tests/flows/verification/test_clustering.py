@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from flows.questions.records import AnswerSpec
 from flows.verification.answers import Answer, parse_reference
 from flows.verification.clustering import MAX_ANSWERS, MatchGraph
+from tests.support.properties import PATIENT
 
 FLOAT = AnswerSpec(type="float")
 STEP = 0.6e-6
@@ -47,12 +48,14 @@ def test_a_chain_is_not_one_cluster() -> None:
     assert sizes == {(2, 2)}
 
 
+@PATIENT
 @given(chains, st.randoms(use_true_random=False))
 def test_clusters_do_not_depend_on_the_order_of_arrival(values: list[float], shuffle: random.Random) -> None:
     mixed = shuffle.sample(values, len(values))
     assert contents(values, graph(values)) == contents(mixed, graph(mixed))
 
 
+@PATIENT
 @given(chains)
 def test_clusters_are_complete_link_and_leave_nobody_out(values: list[float]) -> None:
     found = graph(values)
@@ -65,6 +68,7 @@ def test_clusters_are_complete_link_and_leave_nobody_out(values: list[float]) ->
     assert sizes == sorted(sizes, reverse=True)
 
 
+@PATIENT
 @given(chains, st.sets(st.integers(0, 6)), st.integers(0, 6))
 def test_the_largest_clique_is_the_largest(values: list[float], among: set[int], around: int) -> None:
     found = graph(values)

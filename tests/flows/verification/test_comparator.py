@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flows.questions.records import AnswerSpec
@@ -20,6 +20,7 @@ from flows.verification.comparator import MAX_PAIRS, Comparison, compare, matche
 from flows.verification.matching import matching_size
 from flows.verification.tiers import TIERS, Tier, rank, weakest
 from sandbox_image.zygote.values import to_tagged
+from tests.support.properties import PATIENT
 
 
 def parsed(value: object, spec: AnswerSpec) -> Answer:
@@ -232,6 +233,7 @@ def test_answers_that_other_comparators_wrongly_called_different(
 # Rounding and tolerance
 
 
+@PATIENT
 @given(st.floats(-1e9, 1e9), st.integers(0, 5))
 def test_every_usual_rounding_of_a_value_equals_the_value(value: float, decimals: int) -> None:
     step = Decimal(1).scaleb(-decimals)
@@ -247,6 +249,7 @@ def test_every_usual_rounding_of_a_value_equals_the_value(value: float, decimals
         assert compared(value, rounded, type="float", decimals=decimals).equal, rounded
 
 
+@PATIENT
 @given(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9), st.integers(0, 5))
 def test_different_steps_are_never_equal_after_rounding(a: int, b: int, decimals: int) -> None:
     assume(a != b)
@@ -257,6 +260,7 @@ def test_different_steps_are_never_equal_after_rounding(a: int, b: int, decimals
     assert not compared(half_a, half_b, type="float", decimals=decimals).equal
 
 
+@PATIENT
 @given(st.floats(1e-300, 1e300), st.sampled_from([None, 0, 2]))
 def test_the_sign_is_never_lost(value: float, decimals: int | None) -> None:
     if decimals is None or round(value, decimals) > 0:
@@ -264,11 +268,13 @@ def test_the_sign_is_never_lost(value: float, decimals: int | None) -> None:
         assert compared(value, -value, type="float", decimals=decimals).tier == "none"
 
 
+@PATIENT
 @given(st.floats(1e-300, 1e300), st.floats(-0.9e-6, 0.9e-6))
 def test_tolerance_is_relative_at_every_size(value: float, shift: float) -> None:
     assert compared(value, value * (1 + shift), type="float").equal
 
 
+@PATIENT
 @given(st.floats(1e-300, 1e300), st.floats(1.1e-6, 0.009), st.booleans())
 def test_a_loose_match_is_recorded_and_does_not_verify(value: float, shift: float, up: bool) -> None:
     other = value * (1 + shift) if up else value * (1 - shift)
@@ -346,6 +352,7 @@ specs = st.builds(
 answers = values | sets | tables
 
 
+@PATIENT
 @given(answers, specs)
 def test_every_comparable_answer_equals_itself(value: object, spec: AnswerSpec) -> None:
     answer = parsed(value, spec)
@@ -356,6 +363,7 @@ def test_every_comparable_answer_equals_itself(value: object, spec: AnswerSpec) 
     assert matches_itself(answer, spec).equal == answer.usable
 
 
+@PATIENT
 @given(answers, answers, specs, st.sampled_from(TIERS[:-1]))
 def test_comparison_is_symmetric_and_says_why(a: object, b: object, spec: AnswerSpec, accept: Tier) -> None:
     one, other = parsed(a, spec), parsed(b, spec)
@@ -367,6 +375,7 @@ def test_comparison_is_symmetric_and_says_why(a: object, b: object, spec: Answer
         assert found.tier == "none"
 
 
+@PATIENT
 @given(st.lists(values, max_size=6), st.randoms(use_true_random=False), specs)
 def test_the_order_of_rows_does_not_matter_and_one_changed_cell_does(
     cells: list[object], shuffle: random.Random, spec: AnswerSpec
@@ -380,6 +389,7 @@ def test_the_order_of_rows_does_not_matter_and_one_changed_cell_does(
         assert not compare(parsed(frame, spec), parsed(mixed, spec), spec).equal
 
 
+@PATIENT
 @given(st.lists(st.floats(0.1, 1e6), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_a_shuffled_table_with_noise_still_matches(numbers: list[float], shuffle: random.Random) -> None:
     frame = pd.DataFrame({"x": numbers})
@@ -399,7 +409,7 @@ def test_elements_are_matched_as_a_whole_and_not_one_after_the_other() -> None:
     assert not compared(left, [1 + 0.8e-6, 1 + 3e-6], type="set", items="float").equal
 
 
-@settings(max_examples=200)
+@PATIENT
 @given(st.integers(1, 5), st.data())
 def test_matching_finds_the_maximum(size: int, data: st.DataObject) -> None:
     grid = data.draw(st.lists(st.lists(st.booleans(), min_size=size, max_size=size), min_size=size, max_size=size))

@@ -25,6 +25,7 @@ from flows.verification.triangulation import (
 )
 from flows.verification.verdicts import Ballot, Outcome, Verdict, VerdictName
 from sandbox_image.zygote.values import to_tagged
+from tests.support.properties import PATIENT
 
 FLOAT = AnswerSpec(type="float")
 GOLD = 1.0
@@ -62,6 +63,7 @@ def test_the_quorum_is_two_thirds_and_at_least_two(planned: int, needed: int) ->
     assert quorum(planned) == needed
 
 
+@PATIENT
 @given(st.integers(2, 16))
 def test_two_answers_never_both_have_a_quorum(planned: int) -> None:
     assert 2 * quorum(planned) > planned
@@ -270,6 +272,7 @@ chain_ballots = st.sampled_from(
 )
 
 
+@PATIENT
 @given(st.integers(2, 8).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.randoms())
 def test_waves_end_as_the_full_run_where_equality_is_not_transitive(
     ballots: list[Ballot], arrival: random.Random
@@ -282,6 +285,7 @@ def test_waves_end_as_the_full_run_where_equality_is_not_transitive(
     assert early.quorum == complete.quorum == quorum(planned)
 
 
+@PATIENT
 @given(st.integers(2, 7).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.randoms())
 def test_the_order_of_the_traces_does_not_matter(ballots: list[Ballot], shuffle: random.Random) -> None:
     mixed = shuffle.sample(ballots, len(ballots))
@@ -368,6 +372,7 @@ def test_a_run_that_is_cut_off_says_so_only_where_it_matters() -> None:
     assert Triangulation.plan(FLOAT, "easy").cut_off("the provider is down", outcome="error").verdict == "budget"
 
 
+@PATIENT
 @given(st.integers(2, 6).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.data())
 def test_a_cut_off_run_gives_the_verdict_of_a_run_whose_rest_was_cut_off(
     ballots: list[Ballot], data: st.DataObject

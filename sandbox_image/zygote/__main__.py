@@ -60,7 +60,7 @@ def _serve(arguments: argparse.Namespace, channel_in: int, channel_out: int) -> 
     from sandbox_image.zygote import cgroup, template
     from sandbox_image.zygote.protocol import Kind, encode
     from sandbox_image.zygote.switchboard import Switchboard
-    from sandbox_image.zygote.walls.enter import WallsMissing, enter_zygote, probe
+    from sandbox_image.zygote.walls.enter import WallsMissing, enter_switchboard, probe
 
     scratch_root = os.path.realpath(arguments.scratch or tempfile.mkdtemp(prefix="trigpoint-"))
     os.environ["MPLCONFIGDIR"] = os.path.join(scratch_root, "matplotlib")
@@ -73,7 +73,7 @@ def _serve(arguments: argparse.Namespace, channel_in: int, channel_out: int) -> 
     oom = cgroup.OomCounter()
     # The template is forked inside this process's domain: from its own, nested one, it and the sessions remain within
     # reach of the switchboard's signals and cannot reach back.
-    enter_zygote(walls, scratch_root, with_proc=True)
+    enter_switchboard(walls, scratch_root, removes_root=arguments.scratch is None)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Output of a cell: the head is passed on as it comes, the tail is kept until the end, the middle is counted and dropped."""
+"""Output of a cell: the head is passed on as it comes, the tail is kept for the end, the middle is counted only."""
 
 from __future__ import annotations
 

@@ -25,3 +25,6 @@ EVENTS_FD: Final = 4
 SPARE_STDOUT_FD: Final = 5
 SPARE_STDERR_FD: Final = 6
 FIRST_FREE_FD: Final = 7
+
+BROKEN: Final = 113
+"""Exit code of a session whose own machinery no longer works."""

@@ -124,8 +124,8 @@ def load(
 def sniff_delimiter(sample: str) -> str:
     """The delimiter a piece of text uses; the empty string when it has one column.
 
-    A delimiter is believed when most lines have the same number of fields with it, more than one. Among several, the one
-    that fits more lines wins, then the one that makes more fields.
+    A delimiter is believed when most lines have the same number of fields with it, more than one. Among several, the
+    one that fits more lines wins, then the one that makes more fields.
     """
     best = (0.0, 0, NO_DELIMITER)
     for candidate in DELIMITERS:
@@ -221,7 +221,10 @@ def _legacy(source: BinaryIO, size: int, sha256: str) -> _Scan:
             undefined = undefined or any(byte in line for byte in b"\x81\x8d\x8f\x90\x9d")
     if good:
         codecs.register_error(_MIXED, _as_windows_1252)
-        note = f"The file mixes encodings: {bad} lines, the first line {first_line}, hold bytes that are not UTF-8; they were read as Windows-1252."
+        note = (
+            f"The file mixes encodings: {bad} lines, the first of them line {first_line}, hold bytes that are not "
+            "UTF-8; they were read as Windows-1252."
+        )
         return _Scan(size, sha256, "utf-8", _MIXED, [note])
     name = "latin-1" if undefined else "cp1252"
     note = f"The file is not UTF-8 (line {first_line}); it was read as {'Latin-1' if undefined else 'Windows-1252'}."
@@ -327,7 +330,7 @@ def _parse(source: BinaryIO, scan: _Scan, delimiter: str, options: dict[str, Any
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            frame = pd.read_csv(
+            frame: pd.DataFrame = pd.read_csv(
                 source,
                 sep=delimiter or _UNUSED,
                 encoding=scan.encoding,

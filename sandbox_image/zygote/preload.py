@@ -1,4 +1,4 @@
-"""Imports the libraries once, before any session exists, and uses each a little so that no session pays for first use."""
+"""Imports the libraries once, before any session exists, and uses each a little: no session pays for first use."""
 
 from __future__ import annotations
 
@@ -8,91 +8,20 @@ import io
 import os
 from typing import Final
 
-_MODULES: Final = [
-    "numpy",
-    "numpy.linalg",
-    "numpy.random",
-    "numpy.fft",
-    "pandas",
-    "pandas.api.types",
-    "scipy",
-    "scipy.stats",
-    "scipy.optimize",
-    "scipy.interpolate",
-    "scipy.linalg",
-    "scipy.spatial",
-    "scipy.signal",
-    "scipy.sparse",
-    "scipy.cluster",
-    "scipy.cluster.hierarchy",
-    "statsmodels.api",
-    "statsmodels.formula.api",
-    "statsmodels.stats.api",
-    "statsmodels.stats.multicomp",
-    "statsmodels.stats.outliers_influence",
-    "statsmodels.tsa.api",
-    "sklearn",
-    "sklearn.cluster",
-    "sklearn.decomposition",
-    "sklearn.ensemble",
-    "sklearn.impute",
-    "sklearn.linear_model",
-    "sklearn.metrics",
-    "sklearn.model_selection",
-    "sklearn.naive_bayes",
-    "sklearn.neighbors",
-    "sklearn.pipeline",
-    "sklearn.compose",
-    "sklearn.preprocessing",
-    "sklearn.svm",
-    "sklearn.tree",
-    "matplotlib",
-    "matplotlib.pyplot",
-    "matplotlib.dates",
-    "asyncio",
-    "base64",
-    "calendar",
-    "collections",
-    "concurrent.futures",
-    "contextlib",
-    "copy",
-    "csv",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "fractions",
-    "functools",
-    "glob",
-    "hashlib",
-    "heapq",
-    "itertools",
-    "json",
-    "linecache",
-    "logging",
-    "math",
-    "operator",
-    "pathlib",
-    "pickle",
-    "pprint",
-    "random",
-    "re",
-    "shutil",
-    "statistics",
-    "string",
-    "tempfile",
-    "textwrap",
-    "threading",
-    "time",
-    "tokenize",
-    "traceback",
-    "types",
-    "typing",
-    "unicodedata",
-    "uuid",
-    "warnings",
-    "zoneinfo",
-]
+_MODULES: Final = """
+numpy numpy.linalg numpy.random numpy.fft pandas pandas.api.types
+scipy scipy.stats scipy.optimize scipy.interpolate scipy.linalg scipy.spatial scipy.signal scipy.sparse
+scipy.cluster.hierarchy
+statsmodels.api statsmodels.formula.api statsmodels.stats.api statsmodels.stats.multicomp
+statsmodels.stats.outliers_influence statsmodels.tsa.api
+sklearn sklearn.cluster sklearn.compose sklearn.decomposition sklearn.ensemble sklearn.impute sklearn.linear_model
+sklearn.metrics sklearn.model_selection sklearn.naive_bayes sklearn.neighbors sklearn.pipeline sklearn.preprocessing
+sklearn.svm sklearn.tree
+matplotlib matplotlib.pyplot matplotlib.dates
+asyncio base64 calendar collections concurrent.futures contextlib copy csv dataclasses datetime decimal enum fractions
+functools glob hashlib heapq itertools json linecache logging math operator pathlib pickle pprint random re shutil
+statistics string tempfile textwrap threading time tokenize traceback types typing unicodedata uuid warnings zoneinfo
+"""
 
 LIBRARIES: Final = ("pandas", "numpy", "scipy", "statsmodels", "scikit-learn", "matplotlib")
 
@@ -114,7 +43,7 @@ keeps sums in the same order on every machine."""
 
 def preload() -> None:
     """Import and warm up. Takes a few seconds, most of it reading shared libraries."""
-    for name in _MODULES:
+    for name in _MODULES.split():
         importlib.import_module(name)
     _use_tables()
     _use_figures()

@@ -66,8 +66,8 @@ def _entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 class Remover:
     """Removes folders a piece at a time, so that a large one never holds up the sessions that go on.
 
-    It descends by descriptor and climbs by `..`, so depth and path length do not matter. The processes that could change
-    the folder must have ended.
+    It descends by descriptor and climbs by `..`, so depth and path length do not matter. The processes that could
+    change the folder must have ended.
     """
 
     def __init__(self) -> None:

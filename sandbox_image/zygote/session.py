@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import fcntl
 import io
 import os
-import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sandbox_image.zygote.cell import CellRunner, restore_folder
 from sandbox_image.zygote.events import EventPipe
 from sandbox_image.zygote.figures import Figures
 from sandbox_image.zygote.inner import (
+    BROKEN,
     COMMANDS_FD,
     EVENTS_FD,
     FIRST_FREE_FD,
@@ -31,6 +33,7 @@ from sandbox_image.zygote.limits import Limits
 from sandbox_image.zygote.preload import ENVIRONMENT
 from sandbox_image.zygote.protocol import Decoder, encode
 from sandbox_image.zygote.walls.enter import Walls, enter_session
+from sandbox_image.zygote.walls.libraries import interpreter_folders
 from sandbox_image.zygote.walls.privileges import die_with_parent
 
 _NICER = 5
@@ -63,7 +66,7 @@ def run(start: Start) -> NoReturn:
     except BaseException as error:
         _tell_failure(f"the code broke the session it ran in ({failures.class_name(error)})")
     finally:
-        os._exit(70)
+        os._exit(BROKEN)
 
 
 def _tell_failure(message: str) -> None:
@@ -73,8 +76,6 @@ def _tell_failure(message: str) -> None:
 
 def _arrange_descriptors(descriptors: tuple[int, int, int, int]) -> None:
     """Move the pipes to their fixed numbers, out of each other's way first."""
-    import fcntl
-
     commands, events, out, err = (fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in descriptors)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in (
@@ -137,27 +138,33 @@ class _Session:
         time.tzset()
         os.umask(0o077)
         os.chdir(self._scratch)
-        import tempfile
-
         tempfile.tempdir = None
+        folders = tuple(str(folder) for folder in interpreter_folders())
+        sys.path[:] = ["", *(entry for entry in sys.path if entry.startswith(folders))]
+        sys.argv[:] = [""]
+        sys.orig_argv[:] = [""]
         failures.install_hooks(self._scratch)
         builtins.input = _no_input
         _keep_modes_quietly(self._scratch)
 
     def _prepare(self) -> None:
         """Undo what an earlier cell did to the streams, the signals and the current folder."""
-        os.dup2(SPARE_STDOUT_FD, 1)
-        os.dup2(SPARE_STDERR_FD, 2)
-        for descriptor in (1, 2, COMMANDS_FD, EVENTS_FD):
-            os.set_blocking(descriptor, True)
+        self._restore_descriptors()
         self._stdout, self._stderr = _stream(1), _stream(2)
         sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[misc]
         restore_folder(self._scratch)
         self._interrupts.install()
 
+    def _restore_descriptors(self) -> None:
+        os.dup2(SPARE_STDOUT_FD, 1)
+        os.dup2(SPARE_STDERR_FD, 2)
+        for descriptor in (1, 2, COMMANDS_FD, EVENTS_FD):
+            os.set_blocking(descriptor, True)
+
     def _finish(self) -> None:
-        """Everything printed must be in the pipe before DONE is."""
+        """Everything printed must be in the pipe before DONE is, also what waited for a descriptor the cell closed."""
+        self._restore_descriptors()
         for stream in (sys.stdout, sys.stderr, self._stdout, self._stderr):
             # The stream may be the user's own object, or closed.
             with contextlib.suppress(Exception):
@@ -193,6 +200,3 @@ def _keep_modes_quietly(scratch: str) -> None:
 
     for name in ("chmod", "utime"):
         setattr(os, name, tolerant(getattr(os, name)))
-    # shutil looks the functions up by what they can do with links.
-    os.supports_follow_symlinks = os.supports_follow_symlinks | {os.chmod, os.utime}
-    shutil.os = os  # type: ignore[attr-defined]

@@ -364,11 +364,7 @@ class Slot:
             self._send_not_run(request, reason, status, namespace)
 
     def _send_not_run(self, request: Request, reason: str, status: str = "killed", namespace: str = "lost") -> None:
-        end = {
-            "cell": request.cell,
-            "status": status,
-            "namespace": namespace,
-            "reason": f"{reason}; the cell was not run",
-        }
+        sentence = f"{reason}; the cell was not run"
+        end = {"cell": request.cell, "status": status, "namespace": namespace, "reason": sentence}
         zeros = ("wall_s", "cpu_s", "peak_bytes", "stdout_dropped", "stderr_dropped")
         self._board.send(Kind.END, self.number, {**end, **dict.fromkeys(zeros, 0)})

@@ -12,7 +12,6 @@ import platform
 import select
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -308,8 +307,12 @@ class Switchboard:
 
     def listen(self, slot: Slot, worker: Worker) -> None:
         """Report what the worker's pipes bring to the slot."""
+
+        def reader(descriptor: int) -> Callable[[int], None]:
+            return lambda _: slot.readable(worker, descriptor)
+
         for descriptor in (worker.stdout, worker.stderr, worker.events):
-            self._register(descriptor, select.EPOLLIN, lambda _, fd=descriptor: slot.readable(worker, fd))
+            self._register(descriptor, select.EPOLLIN, reader(descriptor))
         if self._throttled:
             self._poller.modify(worker.events, 0)
 
@@ -423,9 +426,3 @@ def _session_stats(slot: Slot) -> dict[str, Any]:
         "cpu_s": procfs.cpu_seconds(worker.pid) or 0.0,
         "scratch_bytes": measure(worker.scratch, stop_at_bytes=slot.limits.scratch_bytes).bytes,
     }
-
-
-def log(message: str) -> None:
-    """A line for whoever started the sandbox; standard error is its log."""
-    sys.stderr.write(f"zygote: {message}\n")
-    sys.stderr.flush()

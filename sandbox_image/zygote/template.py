@@ -1,7 +1,7 @@
 """The template: the process that holds the libraries and the dataset, and of which every session is a fork.
 
-It never sees what sessions are sent or answer. A fork inherits all memory of its parent, so whatever passed through here
-could be read by every later session; that traffic belongs to the switchboard, which forks nobody.
+It never sees what sessions are sent or answer. A fork inherits all memory of its parent, so whatever passed through
+here could be read by every later session; that traffic belongs to the switchboard, which forks nobody.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 from sandbox_image.zygote import preload, session
 from sandbox_image.zygote.limits import Limits
 from sandbox_image.zygote.loader import LoadError, load
-from sandbox_image.zygote.walls.enter import Walls, enter_zygote
+from sandbox_image.zygote.walls.enter import Walls, enter_template
 from sandbox_image.zygote.walls.libc import LIBC
 from sandbox_image.zygote.walls.privileges import die_with_parent
 
@@ -60,7 +60,7 @@ class _Template:
         """Preload, then load and fork as told until the switchboard is gone."""
         preload.preload()
         versions, threads = preload.library_versions(), preload.threads()
-        enter_zygote(self._walls, self._root, with_proc=False)
+        enter_template(self._walls, self._root)
         wakeup = self._watch_children()
         self._say(op="ready", libraries=versions, threads=threads)
         poller = select.poll()

@@ -21,9 +21,10 @@ class Upload:
     """
 
     def __init__(self, header: dict[str, Any], folder: str) -> None:
-        self._announced = header.get("bytes")
-        if not isinstance(self._announced, int) or self._announced < 0:
+        announced = header.get("bytes")
+        if not isinstance(announced, int) or announced < 0:
             raise ProtocolError("a LOAD needs a whole number `bytes`")
+        self._announced = announced
         self.options = {name: header.get(name) for name in ("encoding", "delimiter", "max_columns")}
         if not isinstance(self.options["max_columns"], int):
             raise ProtocolError("a LOAD needs a whole number `max_columns`")
@@ -46,9 +47,8 @@ class Upload:
     def problem(self) -> str:
         """What is wrong with what came, or nothing."""
         if self._received != self._announced:
-            return (
-                f"The file has {self._received:,} bytes where {self._announced:,} were announced; it changed meanwhile."
-            )
+            announced = f"{self._announced:,}"
+            return f"The file has {self._received:,} bytes where {announced} were announced; it changed meanwhile."
         return ""
 
     def close(self) -> None:

@@ -167,7 +167,7 @@ class _Encoder:
         return {"t": "set", "v": sorted(members, key=lambda member: json.dumps(member, sort_keys=True))}
 
     def _library(self, value: object, depth: int) -> Tagged | None:
-        # A value can only come from a library that is loaded; importing one here would cost every reader of this module.
+        # A value can only come from a library that is loaded already; none is imported for the question alone.
         if "pandas" in sys.modules:
             tagged = self._pandas(value, depth)
             if tagged is not None:

@@ -73,9 +73,8 @@ class Watch:
         self._sampled_peak = max(self._sampled_peak, used)
         if used <= self._limits.memory_bytes:
             return None
-        return Breach(
-            "memory", f"it used more than the {self._limits.memory_bytes // _MIB} MiB of memory a session may have"
-        )
+        allowed = self._limits.memory_bytes // _MIB
+        return Breach("memory", f"it used more than the {allowed} MiB of memory a session may have")
 
     def _files(self, status: procfs.Status) -> Breach | None:
         now = time.monotonic()
@@ -93,13 +92,10 @@ class Watch:
         hidden = procfs.hidden_file_bytes(self._worker.pid, self._worker.scratch)
         if usage.bytes + hidden > limit:
             return Breach("killed", f"its scratch folder holds more than {limit // _MIB} MiB")
-        if usage.entries > scratch.MAX_ENTRIES or usage.too_deep:
-            what = (
-                f"is nested more than {scratch.MAX_DEPTH} deep"
-                if usage.too_deep
-                else f"holds more than {scratch.MAX_ENTRIES} files"
-            )
-            return Breach("killed", f"its scratch folder {what}")
+        if usage.too_deep:
+            return Breach("killed", f"its scratch folder is nested more than {scratch.MAX_DEPTH} deep")
+        if usage.entries > scratch.MAX_ENTRIES:
+            return Breach("killed", f"its scratch folder holds more than {scratch.MAX_ENTRIES} files")
         return None
 
 

@@ -10,12 +10,20 @@ from collections import deque
 from typing import Final
 
 from sandbox_image.zygote import procfs
-from sandbox_image.zygote.inner import Inner
+from sandbox_image.zygote.inner import BROKEN, Inner
 from sandbox_image.zygote.protocol import Decoder, Frame, encode
 
 PIPE_BYTES: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031
 _SLACK: Final = 4_096
+_DEATHS: Final[dict[int, str]] = {
+    signal.SIGSEGV: "segmentation fault (a crash in compiled code, or a recursion too deep for the stack)",
+    signal.SIGABRT: "abort (compiled code gave up)",
+    signal.SIGBUS: "bus error (a file shrank under a mapping, or no room was left)",
+    signal.SIGFPE: "arithmetic fault in compiled code",
+    signal.SIGILL: "illegal instruction in compiled code",
+    signal.SIGKILL: "the process was killed",
+}
 
 
 class Exit:
@@ -32,21 +40,16 @@ class Exit:
 
     def sentence(self) -> str:
         """The reason, for a reader who knows no signals."""
+        if os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == BROKEN:
+            return "the code broke the session it ran in"
         if os.WIFEXITED(self.status):
             return f"the process ended itself with exit code {os.WEXITSTATUS(self.status)}"
         number = os.WTERMSIG(self.status)
-        names = {
-            signal.SIGSEGV: "segmentation fault (a crash in compiled code, or a recursion too deep for the stack)",
-            signal.SIGABRT: "abort (compiled code gave up)",
-            signal.SIGBUS: "bus error (a file shrank under a mapping, or no room was left)",
-            signal.SIGFPE: "arithmetic fault in compiled code",
-            signal.SIGILL: "illegal instruction in compiled code",
-            signal.SIGKILL: "the process was killed",
-        }
-        name = signal.Signals(number).name if number in set(signal.Signals) else f"number {number}"
-        return (
-            names.get(signal.Signals(number), f"ended by signal {name}") if number < 32 else f"ended by signal {name}"
-        )
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return _DEATHS.get(number, f"the process was ended by {name}")
 
 
 class Worker:

@@ -1,1 +1,1 @@
-"""The inner walls: Landlock, seccomp, rlimits and dropped privileges, put up by the process that then lives behind them."""
+"""The inner walls: Landlock, seccomp, rlimits, dropped privileges. Each process puts up its own, then lives in them."""

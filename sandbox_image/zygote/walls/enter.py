@@ -31,7 +31,7 @@ class Walls:
             "signals": "landlock+seccomp" if self.landlock_abi >= 6 and self.architecture else self._signals(),
             "seccomp": self.architecture is not None,
             "no_new_privileges": True,
-            "capabilities": "dropped",
+            "capabilities": "dac_read_search" if self.landlock_abi and os.geteuid() == 0 else "none",
             "kernel": platform.release(),
             "uid": os.getuid(),
         }
@@ -59,20 +59,38 @@ def probe(*, allow_weak: bool) -> Walls:
     return Walls(version, architecture, tuple(rules))
 
 
-def enter_zygote(walls: Walls, scratch_root: str, *, with_proc: bool) -> None:
-    """Confine one of the zygote's own processes: libraries read-only, the scratch root, and /proc where it is needed.
+def enter_switchboard(walls: Walls, scratch_root: str, *, removes_root: bool) -> None:
+    """Confine the switchboard: libraries read-only, the scratch root, and /proc, by which it watches sessions.
+
+    Args:
+        walls: What `probe` found.
+        scratch_root: The folder in which sessions have theirs.
+        removes_root: It may also remove that folder itself, which takes a right on the folder around it.
 
     Raises:
         OSError: The kernel refused a wall that `probe` found.
     """
+    extra = landlock.open_rules(["/proc"], landlock.READ | landlock.WRITE_FILE)
+    if removes_root:
+        extra += landlock.open_rules([os.path.dirname(scratch_root)], landlock.REMOVE_DIR)
+    _enter(walls, scratch_root, extra)
+
+
+def enter_template(walls: Walls, scratch_root: str) -> None:
+    """Confine the template, inside the switchboard's walls: libraries read-only and the scratch root.
+
+    Raises:
+        OSError: The kernel refused a wall that `probe` found.
+    """
+    _enter(walls, scratch_root, [])
+
+
+def _enter(walls: Walls, scratch_root: str, extra: list[landlock.Rule]) -> None:
     privileges.no_new_privileges()
     privileges.drop_capabilities(keep_reading=walls.landlock_abi > 0)
     if walls.landlock_abi:
-        rules = list(walls.shared_rules)
-        rules += landlock.open_rules([scratch_root], landlock.SCRATCH)
-        if with_proc:
-            rules += landlock.open_rules(["/proc"], landlock.READ | landlock.WRITE_FILE)
-        landlock.restrict(rules, walls.landlock_abi)
+        scratch = landlock.open_rules([scratch_root], landlock.SCRATCH)
+        landlock.restrict([*walls.shared_rules, *scratch, *extra], walls.landlock_abi)
     if walls.architecture is not None:
         seccomp.zygote_filter(walls.architecture).install()
 
@@ -95,4 +113,4 @@ def enter_session(walls: Walls, scratch: str, *, file_bytes: int) -> None:
         own = landlock.open_rules([scratch], landlock.SCRATCH)
         landlock.restrict([*walls.shared_rules, *own], walls.landlock_abi)
     if walls.architecture is not None:
-        seccomp.session_filter(walls.architecture, os.getpid()).install()
+        seccomp.session_filter(walls.architecture, os.getpid(), walls.landlock_abi).install()

@@ -25,6 +25,7 @@ READ_FILE: Final = 1 << 2
 READ_DIR: Final = 1 << 3
 TRUNCATE: Final = 1 << 14
 READ: Final = READ_FILE | READ_DIR
+REMOVE_DIR: Final = 1 << 4
 _MAKE_CHAR: Final = 1 << 6
 _MAKE_SOCK: Final = 1 << 9
 _MAKE_BLOCK: Final = 1 << 11

@@ -31,7 +31,7 @@ def syscall(number: int, *arguments: int | ctypes.Array[ctypes.c_char] | None) -
 
 
 def prctl(option: int, *arguments: int) -> int:
-    """Call prctl(2).
+    """Change an attribute of this process.
 
     Raises:
         OSError: The call failed; `errno` says how.

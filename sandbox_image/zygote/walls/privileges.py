@@ -45,8 +45,8 @@ def drop_capabilities(*, keep_reading: bool) -> None:
     """Give up every capability a root user has.
 
     Args:
-        keep_reading: Keep the one that reads files past their mode bits, for libraries in another user's private folder.
-            Only sensible where Landlock decides which files those are.
+        keep_reading: Keep the one that reads files past their mode bits, for libraries in another user's private
+            folder. Only sensible where Landlock decides which files those are.
 
     Raises:
         OSError: The kernel refused.

@@ -1,13 +1,12 @@
 """The seccomp filters: one for the zygote's own processes, a tighter one on top for each session.
 
-Both are deny-lists that answer EPERM, because honest numerical code makes calls nobody foresees and must not die of them.
-Calls newer than the list answer ENOSYS, as an older kernel would, so that a new kernel brings no new way out.
+Both are deny-lists that answer EPERM: honest numerical code makes calls nobody foresees and must not die of them. Calls
+newer than the list answer ENOSYS, as an older kernel would, so that a new kernel brings no new way out.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
 from typing import Final
 
 from sandbox_image.zygote.walls.bpf import ALLOW, Program, refuse
@@ -24,34 +23,34 @@ _SOCKET_TYPE: Final = 0xF
 _SOCK_STREAM: Final = 1
 
 # Refused to every process of the sandbox. The zygote's own processes have their channels open before this is in force.
-_NEVER: Final = (
-    # Talking to anything outside.
-    "socket connect bind listen accept accept4 "
-    "io_uring_setup io_uring_enter io_uring_register "
-    # Other processes' memory and descriptors, and the kernel's own insides.
-    "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd userfaultfd "
-    "perf_event_open bpf keyctl add_key request_key lookup_dcookie migrate_pages move_pages modify_ldt ioperm iopl "
-    "personality syslog kexec_load kexec_file_load init_module finit_module delete_module uselib nfsservctl "
-    # New programs, namespaces and mounts.
-    "execve execveat vfork unshare setns mount umount2 move_mount fsopen fsconfig fsmount fspick open_tree "
-    "open_tree_attr mount_setattr pivot_root chroot statmount listmount name_to_handle_at open_by_handle_at "
-    # What outlives the process that made it, or changes the machine.
-    "shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget semop semtimedop semctl "
-    "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr "
-    "acct swapon swapoff reboot sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex vhangup "
-    "quotactl quotactl_fd fanotify_init fanotify_mark inotify_init inotify_init1 inotify_add_watch "
-).split()
+_NEVER: Final = """
+# Talking to anything outside.
+socket connect bind listen accept accept4
+io_uring_setup io_uring_enter io_uring_register
+# Other processes' memory and descriptors, and the kernel's own insides.
+ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd userfaultfd
+perf_event_open bpf keyctl add_key request_key lookup_dcookie migrate_pages move_pages modify_ldt ioperm iopl
+personality syslog kexec_load kexec_file_load init_module finit_module delete_module uselib nfsservctl
+# New programs, namespaces and mounts.
+execve execveat vfork unshare setns mount umount2 move_mount fsopen fsconfig fsmount fspick open_tree
+open_tree_attr mount_setattr pivot_root chroot statmount listmount name_to_handle_at open_by_handle_at
+# What outlives the process that made it, or changes the machine.
+shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget semop semtimedop semctl
+mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
+acct swapon swapoff reboot sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex vhangup
+quotactl quotactl_fd fanotify_init fanotify_mark inotify_init inotify_init1 inotify_add_watch
+"""
 
 # Refused to sessions as well.
-_NEVER_IN_A_SESSION: Final = (
-    "fork seccomp capset sendmsg sendmmsg pidfd_open pidfd_send_signal "
-    # Memory that no resident-set figure shows.
-    "memfd_create memfd_secret "
-    # Owner, mode, times and attributes of files need no open file, so Landlock does not see them.
-    "chmod fchmod fchmodat fchmodat2 chown lchown fchown fchownat utime utimes utimensat futimesat "
-    "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr "
-    "setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups ioprio_set "
-).split()
+_NEVER_IN_A_SESSION: Final = """
+fork seccomp capset sendmsg sendmmsg pidfd_open pidfd_send_signal
+# Memory that no resident-set figure shows.
+memfd_create memfd_secret
+# Owner, mode, times and attributes of files need no open file, so Landlock does not see them.
+chmod fchmod fchmodat fchmodat2 chown lchown fchown fchownat utime utimes utimensat futimesat
+setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr
+setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups ioprio_set
+"""
 
 # F_SETOWN, F_SETSIG, F_SETOWN_EX send any signal to any process of the user; the others act on shared things.
 _FCNTL_DENIED: Final = (8, 10, 15, 1024, 1026, 1031)
@@ -70,17 +69,20 @@ def zygote_filter(architecture: Architecture) -> Program:
     return program
 
 
-def session_filter(architecture: Architecture, pid: int) -> Program:
+def session_filter(architecture: Architecture, pid: int, landlock_abi: int) -> Program:
     """The filter for one session: no new processes, no files' metadata, no signal to anyone but itself.
 
     Args:
         architecture: The machine's processor family.
         pid: The session's own process id, compared in the filter.
+        landlock_abi: Landlock's version; before 3 it does not see files being cut off by their path.
     """
     numbers = architecture.numbers
     program = _start(architecture)
     _deny(program, architecture, _NEVER)
     _deny(program, architecture, _NEVER_IN_A_SESSION)
+    if landlock_abi < 3:
+        program.call(numbers["truncate"], refuse())
     own_group = (pid, 0, -pid & 0xFFFF_FFFF)
     program.call_unless_in(numbers["kill"], 0, own_group, refuse())
     for name in ("tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
@@ -113,8 +115,9 @@ def _start(architecture: Architecture) -> Program:
     return program
 
 
-def _deny(program: Program, architecture: Architecture, names: Iterable[str]) -> None:
-    for name in names:
+def _deny(program: Program, architecture: Architecture, names: str) -> None:
+    lines = (line for line in names.splitlines() if not line.startswith("#"))
+    for name in " ".join(lines).split():
         number = architecture.numbers.get(name)
         if number is not None:
             program.call(number, refuse())

@@ -130,10 +130,11 @@ class Transport:
             ChatTimeout: The time ran out.
             MalformedReply: The reply is larger than any chat completion.
         """
+        pool = self._take_share()
         started = time.perf_counter()
         try:
             async with asyncio.timeout(timeout_s):
-                with self._take_share().client() as client:
+                with pool.client() as client:
                     response = await client.send(self._request(client, endpoint, body, key), stream=True)
                     try:
                         raw = await _read(response, endpoint)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -66,6 +66,7 @@ def _what_is_sent(request: ChatRequest, endpoint: str, extra: dict[str, Any]) ->
     )
 
 
+@settings(deadline=None)
 @given(requests, requests, st.sets(st.sampled_from(sorted(ChatRequest.model_fields))), extras, extras, st.booleans())
 def test_two_calls_have_one_key_exactly_when_the_same_is_sent(
     one: ChatRequest, other: ChatRequest, taken: set[str], extra: dict[str, Any], new: dict[str, Any], moved: bool

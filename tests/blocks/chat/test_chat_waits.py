@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.chat.waits import parse_reset, server_wait
@@ -55,12 +55,14 @@ NAMES = ["retry-after", "retry-after-ms", "x-ratelimit-reset", "x-ratelimit-rese
 SPELLINGS = st.text() | st.from_regex(r"[0-9dhms.: GMT,+-]{0,12}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), SPELLINGS))
 def test_no_header_breaks_it_and_no_wait_is_negative(headers: dict[str, str]) -> None:
     seconds = server_wait(headers, NOW)
     assert seconds is None or seconds >= 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
 def test_spans_add_up(hours: int, minutes: int, seconds: int, milliseconds: int) -> None:
     total = hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blocks.sandboxes.models import SandboxLimits
 from flows.questions.records import AnswerSpec
 from flows.verification.answers import Answer, parse_answer, parse_reference, render
 from flows.verification.folding import fold
@@ -512,9 +513,17 @@ def test_a_one_element_list_is_unwrapped_at_any_depth() -> None:
     assert render(parse_answer(deep(MAX_DEPTH), AnswerSpec(type="int"))) == "1"
 
 
-def test_size_is_bounded() -> None:
-    raw = {"t": "list", "v": [{"t": "int", "v": 1}] * (MAX_NODES + 1)}
-    assert not parse_answer(raw, AnswerSpec()).usable
+def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.verification.readers.MAX_NODES", 1000)
+    raw = {"t": "list", "v": [{"t": "int", "v": 1}] * 999}
+    assert parse_answer(raw, AnswerSpec()).usable
+    raw["v"] = [{"t": "list", "v": raw["v"][:500]}] * 2
+    assert "more than 1000 values" in parse_answer(raw, AnswerSpec()).problem
+
+
+def test_whatever_fits_a_session_s_answer_can_be_read() -> None:
+    smallest = len('{"t":"int","v":1},')
+    assert SandboxLimits().max_event_bytes // smallest <= MAX_NODES
 
 
 @pytest.mark.parametrize(

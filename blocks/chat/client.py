@@ -188,7 +188,7 @@ class ModelClient:
             embedded = embedded_fault(body, exchange.headers, self.endpoint, model)
             if embedded is not None:
                 raise embedded
-            return self._dialect.read(body, call.key, model)
+            return self._dialect.read(body, call.key, call.request)
         except MalformedReply as error:
             error.detail, error.status = shortened(exchange.text), exchange.status
             raise

@@ -36,8 +36,8 @@ class Dialect(Protocol):
         """The JSON body of the call; `extra` goes in beside the request's own parameters and wins over them."""
         ...
 
-    def read(self, body: Mapping[str, Any], key: str, asked_model: str) -> Answer:
-        """Reads a reply's body; `key` names tool calls that came without an id.
+    def read(self, body: Mapping[str, Any], key: str, request: ChatRequest) -> Answer:
+        """Reads a reply's body; `key` names tool calls that came without an id of their own.
 
         Raises:
             MalformedReply: It holds no answer.
@@ -86,7 +86,7 @@ class OpenAIDialect:
             sent["tool_call_id"] = message.tool_call_id
         return sent
 
-    def read(self, body: Mapping[str, Any], key: str, asked_model: str) -> Answer:
+    def read(self, body: Mapping[str, Any], key: str, request: ChatRequest) -> Answer:
         """See `Dialect.read`."""
         choices = body.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -100,7 +100,7 @@ class OpenAIDialect:
         if refusal and not content:
             content, reason = refusal, FILTERED
         reasoning = _first_text(message, ("reasoning_content", "reasoning", "thinking")) or thinking
-        return _answer(content, reasoning, _tool_calls(message, key), reason, usage, body, asked_model)
+        return _answer(content, reasoning, _tool_calls(message, key, request), reason, usage, body, request.model)
 
 
 class OllamaDialect:
@@ -144,7 +144,7 @@ class OllamaDialect:
             sent["tool_name"] = names.get(message.tool_call_id, "")
         return sent
 
-    def read(self, body: Mapping[str, Any], key: str, asked_model: str) -> Answer:
+    def read(self, body: Mapping[str, Any], key: str, request: ChatRequest) -> Answer:
         """See `Dialect.read`."""
         message = body.get("message")
         if not isinstance(message, dict) or body.get("done") is not True:
@@ -155,7 +155,7 @@ class OllamaDialect:
         content, _ = _content(message.get("content"))
         reasoning = _first_text(message, ("thinking", "reasoning_content", "reasoning"))
         reason = _text(body.get("done_reason")) or "stop"
-        return _answer(content, reasoning, _tool_calls(message, key), reason, usage, body, asked_model)
+        return _answer(content, reasoning, _tool_calls(message, key, request), reason, usage, body, request.model)
 
 
 def dialect_for(provider: str) -> Dialect:
@@ -189,7 +189,9 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _tool_calls(message: Mapping[str, Any], key: str) -> tuple[ToolCall, ...]:
+def _tool_calls(message: Mapping[str, Any], key: str, request: ChatRequest) -> tuple[ToolCall, ...]:
+    # Call and result are paired by id, but some servers give none, or the same ones at each turn.
+    taken = {call.id for earlier in request.messages for call in earlier.tool_calls}
     found = message.get("tool_calls") or []
     if not isinstance(found, list):
         raise MalformedReply("The model's reply holds tool calls that are no list.")
@@ -202,8 +204,8 @@ def _tool_calls(message: Mapping[str, Any], key: str) -> tuple[ToolCall, ...]:
         arguments = function.get("arguments")
         raw = mend(arguments if isinstance(arguments, str) else canonical_json(arguments or {}))
         given = _text(call.get("id"))
-        # Call and result are paired by id, so each call of a conversation needs its own; the key differs by turn.
-        unique = given if given and all(given != other.id for other in calls) else f"call_{key[:16]}_{index}"
+        unique = given if given and given not in taken else f"call_{key[:16]}_{index}"
+        taken.add(unique)
         calls.append(ToolCall(id=unique, name=name, arguments=raw))
     return tuple(calls)
 

@@ -316,6 +316,19 @@ def run_in_waves(planned: int, ballots: list[Ballot], arrival: random.Random) ->
     return verdict
 
 
+def test_a_quorum_for_another_answer_is_no_verdict_while_gold_can_still_get_one() -> None:
+    # Three traces match both the gold answer and the fourth trace, which does not match the gold answer.
+    ballots = [says(1 + place * STEP) for place in (1, 1, 1, 2, 0, 9)]
+    state = vote(6).with_launched(4)
+    for index in range(4):
+        state = state.with_ballot(index, ballots[index])
+    assert (state.decided(), state.next_wave()) == (None, 1)
+    verdict = run_in_waves(6, ballots, random.Random(0))
+    assert (verdict.verdict, verdict.votes.launched) == ("verified", 5)
+    assert run_in_waves(6, [*ballots[:4], says(9.0), says(9.0)], random.Random(0)).verdict == "hint_misleading"
+    assert full(6, ballots).verdict == "verified"
+
+
 # Waves
 
 

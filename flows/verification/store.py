@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -94,6 +95,7 @@ class EpisodeStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._writing = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -134,14 +136,18 @@ class EpisodeStore:
     def append(self, episode: Episode) -> Entry:
         """Add an episode; when this returns it is on disk.
 
-        Blocks for the fsync: call it through a thread where an event loop runs, from one thread at a time.
+        Blocks for the fsync: call it through a thread where an event loop runs. Threads may call it side by side.
 
         Raises:
             StoreError: It could not be written; the file is as it was.
         """
+        line = episode.to_line()
+        with self._writing:
+            return self._append(episode, line)
+
+    def _append(self, episode: Episode, line: bytes) -> Entry:
         if not self._open:
             raise StoreError(f"{self.path} is closed.")
-        line = episode.to_line()
         offset = os.fstat(self._fd).st_size
         try:
             _write_all(self._fd, line)
@@ -161,7 +167,11 @@ class EpisodeStore:
         return entry
 
     def close(self) -> None:
-        """Let the file go; may be called again."""
+        """Let the file go, after a record that is being written; may be called again."""
+        with self._writing:
+            self._shut()
+
+    def _shut(self) -> None:
         if self._open:
             self._open = False
             os.close(self._fd)
@@ -190,7 +200,7 @@ class EpisodeStore:
             os.ftruncate(self._fd, offset)
         except OSError:
             # The torn line stays for the next writer to cut off; anything put behind it now would be lost with it.
-            self.close()
+            self._shut()
 
     def _mend(self) -> Index:
         try:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,11 +134,8 @@ def test_a_full_disk_leaves_the_file_as_it_was(
 
     def half(fd: int, data: bytes) -> int:
         written = real(fd, bytes(data)[: len(data) // 2])
-        monkeypatch.setattr(os, "write", full)
+        monkeypatch.setattr(os, "write", _no_space)
         return written
-
-    def full(fd: int, data: bytes) -> int:
-        raise OSError(28, "No space left on device")
 
     with EpisodeStore(path) as store:
         store.append(episodes[0])
@@ -149,6 +147,41 @@ def test_a_full_disk_leaves_the_file_as_it_was(
         monkeypatch.setattr(os, "write", real)
         store.append(episodes[1])
     assert list(read_episodes(path)) == episodes[:2]
+
+
+def test_a_file_that_cannot_be_cut_back_takes_nothing_more_until_it_is_mended(
+    path: Path, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def half_then_full(fd: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", _no_space)
+        return real(fd, bytes(data)[: len(data) // 2])
+
+    store = EpisodeStore(path)
+    store.append(episodes[0])
+    monkeypatch.setattr(os, "write", half_then_full)
+    monkeypatch.setattr(os, "ftruncate", _no_space)
+    with pytest.raises(StoreError, match="No space left"):
+        store.append(episodes[1])
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="is closed"):
+        store.append(episodes[2])
+    with EpisodeStore(path) as mended:
+        mended.append(episodes[2])
+    assert list(read_episodes(path)) == [episodes[0], episodes[2]]
+
+
+def _no_space(fd: int, data: object) -> int:
+    raise OSError(28, "No space left on device")
+
+
+def test_threads_may_append_side_by_side(path: Path, episodes: list[Episode]) -> None:
+    made = [episodes[0].model_copy(update={"episode_id": str(number)}) for number in range(40)]
+    with EpisodeStore(path) as store, ThreadPoolExecutor(8) as threads:
+        entries = list(threads.map(store.append, made))
+        assert all(store.get(entry.key) == episode for entry, episode in zip(entries, made, strict=True))
+    assert sorted(episode.episode_id for episode in read_episodes(path)) == sorted(map(str, range(40)))
 
 
 def test_a_record_counts_only_once_it_is_synced(

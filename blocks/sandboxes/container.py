@@ -82,7 +82,8 @@ class Sizes:
     @classmethod
     def of(cls, limits: SandboxLimits, facts: Facts) -> Sizes:
         """Room for every session at its own limit, or as much as the machine can give."""
-        scratch = limits.scratch_bytes * limits.max_sessions + _SPARE_SCRATCH
+        # The dataset passes through a file there on its way in.
+        scratch = limits.scratch_bytes * limits.max_sessions + limits.max_dataset_bytes + _SPARE_SCRATCH
         # Pages of the scratch file system count as memory of the container.
         wanted = ZYGOTE_BYTES + limits.memory_bytes * limits.max_sessions + scratch
         memory = min(wanted, int(facts.memory * MEMORY_SHARE)) if facts.memory else wanted
@@ -90,7 +91,7 @@ class Sizes:
             memory=memory,
             tasks=(limits.max_threads + 2) * limits.max_sessions + _SPARE_TASKS,
             cpus=min(limits.cpus, float(facts.cpus)),
-            scratch=min(scratch, memory // 2),
+            scratch=min(scratch, memory),
         )
 
 

@@ -117,6 +117,10 @@ class DockerRuntime(Runtime):
         """Remove containers of owners of this host that no longer live."""
         return await asyncio.to_thread(self._reap)
 
+    def close(self) -> None:
+        """Let go of the engine: ends the tunnel to one behind ssh. May be called again."""
+        self._engine.close()
+
     def _check(self) -> None:
         client = self._engine.client()
         try:

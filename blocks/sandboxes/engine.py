@@ -14,6 +14,7 @@ import urllib.parse
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -28,6 +29,16 @@ REQUEST_TIMEOUT_S = 60
 TUNNEL_DEADLINE_S = 30.0
 _REMOTE_SOCKET = "/var/run/docker.sock"
 _READY = b"trigpoint-tunnel-ready"
+
+
+class _Client(docker.APIClient):
+    """A client that believes the engine's own certificate authority."""
+
+    def merge_environment_settings(self, *arguments: Any, **named: Any) -> Any:
+        """As in any HTTP session, but REQUESTS_CA_BUNDLE does not replace the authority of DOCKER_CERT_PATH."""
+        merged = super().merge_environment_settings(*arguments, **named)
+        merged["verify"] = self.verify
+        return merged
 
 
 class Engine:
@@ -51,16 +62,26 @@ class Engine:
         """
         try:
             if self.url.startswith("ssh://"):
-                return docker.APIClient(base_url=self._tunnelled(), timeout=REQUEST_TIMEOUT_S)
+                return _Client(base_url=self._tunnelled(), timeout=REQUEST_TIMEOUT_S)
             # DOCKER_HOST is ours, the TLS variables are the user's.
             arguments = kwargs_from_env(environment={**os.environ, "DOCKER_HOST": self.url})
-            return docker.APIClient(**arguments, timeout=REQUEST_TIMEOUT_S)
+            return _Client(**arguments, timeout=REQUEST_TIMEOUT_S)
         except (DockerException, OSError, ValueError) as error:
             raise explain(self.url, error) from error
 
+    def close(self) -> None:
+        """End the tunnel of an ssh engine. May be called again; it also ends with this process."""
+        with self._lock:
+            tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            tunnel.close()
+
     def _tunnelled(self) -> str:
         with self._lock:
-            if self._tunnel is None or not self._tunnel.alive:
+            if self._tunnel is not None and not self._tunnel.alive:
+                self._tunnel.close()
+                self._tunnel = None
+            if self._tunnel is None:
                 self._tunnel = Tunnel(self.url)
             return self._tunnel.local_url
 

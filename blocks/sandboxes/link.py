@@ -83,7 +83,8 @@ class Link:
             transport.abandon()
             await transport.close()
             if link._fatal:
-                remedy = "Use the docker runtime, or allow_weak=True for code you trust."
+                elsewhere = "Use the docker runtime" if transport.runtime == "process" else "Use another engine"
+                remedy = f"{elsewhere}, or allow_weak=True for code you trust."
                 raise SandboxUnavailable(link._fatal.rstrip(".") + ".", remedy) from error
             reason = link.lost.result().reason
             raise SandboxError(f"The sandbox did not start: {reason}.", transport.diagnostics()[-2000:]) from error

@@ -108,10 +108,15 @@ class SandboxPool:
             except asyncio.CancelledError:
                 future.add_done_callback(_abandon_one)
                 raise
-            if transport.started:
+            # The docker runtime asks the engine.
+            if await asyncio.to_thread(_has_started, transport):
                 return transport
             await transport.close()
         return None
+
+
+def _has_started(transport: Transport) -> bool:
+    return transport.started
 
 
 def _start_blank(runtime: Runtime, limits: SandboxLimits, future: Future[Transport]) -> None:

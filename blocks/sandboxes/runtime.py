@@ -58,7 +58,7 @@ class Transport(ABC):
     @property
     @abstractmethod
     def started(self) -> bool:
-        """Whether the zygote still runs, as far as can be told without waiting."""
+        """Whether the zygote still runs. May ask an engine, so call it from a worker thread."""
 
     @abstractmethod
     def read(self) -> bytes:

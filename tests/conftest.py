@@ -67,6 +67,12 @@ def engine_required() -> bool:
     return os.environ.get(REQUIRE_ENGINE, "") not in {"", "0"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts what takes long last, so that a plain mistake shows within seconds."""
+    late = ("end_to_end", "benchmarks")
+    items.sort(key=lambda item: max((late.index(part) + 1 for part in item.path.parts if part in late), default=0))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips an engine test where no engine can run it, or fails it where one is required."""
     if item.get_closest_marker("engine") is None or engine_state().usable:

@@ -30,7 +30,7 @@ def describe(error: BaseException, scratch: str) -> dict[str, str]:
     """
     try:
         text = _format(error, scratch)
-    except Exception as failure:
+    except BaseException as failure:
         text = f"(the traceback cannot be shown: {class_name(failure)} while formatting it)"
     return {
         "name": class_name(error),
@@ -75,7 +75,7 @@ def _message(error: BaseException) -> str:
     try:
         text = str(error)
         return str.__str__(text)
-    except Exception as failure:
+    except BaseException as failure:
         return f"<no message: __str__ failed with {class_name(failure)}>"
 
 

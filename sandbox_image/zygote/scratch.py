@@ -15,6 +15,8 @@ MAX_DEPTH: Final = 64
 
 _OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK: Final = 512
+_MAX_PATH: Final = 3_800
+"""Bytes of a path. A little longer, and the kernel would refuse to open what lies there."""
 
 
 class Usage(NamedTuple):
@@ -36,7 +38,7 @@ def measure(path: str, *, stop_at_bytes: int) -> Usage:
     pending = [(path, 1)]
     while pending:
         folder, depth = pending.pop()
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH or len(os.fsencode(folder)) > _MAX_PATH:
             return Usage(total, entries, too_deep=True)
         for name, info in _entries(folder):
             entries += 1
@@ -50,8 +52,7 @@ def measure(path: str, *, stop_at_bytes: int) -> Usage:
 
 def _entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
-        # A folder swapped for a link while it is measured must not lead the walk elsewhere.
-        descriptor = os.open(folder, _OPEN_FOLDER)
+        descriptor = _open_folder(folder)
     except OSError:
         return
     try:
@@ -61,6 +62,20 @@ def _entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:
                     yield entry.name, entry.stat(follow_symlinks=False)
     finally:
         os.close(descriptor)
+
+
+def _open_folder(path: str) -> int:
+    # A folder swapped for a link while it is measured must not lead the walk elsewhere.
+    try:
+        return os.open(path, _OPEN_FOLDER)
+    except PermissionError:
+        # A session may make folders that nobody may list, and write into them.
+        handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.chmod(f"/proc/self/fd/{handle}", 0o700)
+        finally:
+            os.close(handle)
+        return os.open(path, _OPEN_FOLDER)
 
 
 class Remover:

@@ -32,6 +32,8 @@ from typing import Any, Final
 Tagged = dict[str, Any]
 
 MAX_DEPTH: Final = 32
+# Bound now: a cell may replace the module's attribute.
+_dumps: Final = json.dumps
 _SAFE_INT: Final = 2**53
 _REPR_CHARS: Final = 2_000
 _MAX_DIGITS: Final = 4_000
@@ -50,13 +52,15 @@ def to_tagged(value: object, max_bytes: int) -> Tagged:
     """
     try:
         tagged = _Encoder(max_bytes).encode(value, 0)
-        if len(json.dumps(tagged, separators=(",", ":"))) <= max_bytes:
+        if len(_dumps(tagged, separators=(",", ":"))) <= max_bytes:
             return tagged
     except (_TooLarge, MemoryError, RecursionError):
         pass
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return _other(value, safe_repr(value))
-    return _other(value, f"<{type_name(value)} too large>")
+    return _other(value, f"<{type_name(value)} too large or nested too deep>")
 
 
 def type_name(value: object) -> str:
@@ -70,7 +74,9 @@ def safe_repr(value: object, max_chars: int = _REPR_CHARS) -> str:
     """`repr`, cut to a length, and a placeholder where it fails."""
     try:
         text = _text_or(repr(value), "?")
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return f"<{type_name(value)}: repr failed with {type(error).__name__}>"
     return _clean(text if len(text) <= max_chars else text[:max_chars] + "…")
 
@@ -164,7 +170,7 @@ class _Encoder:
 
     def _set(self, values: Iterable[object], depth: int) -> Tagged:
         members = [self.encode(item, depth + 1) for item in values]
-        return {"t": "set", "v": sorted(members, key=lambda member: json.dumps(member, sort_keys=True))}
+        return {"t": "set", "v": sorted(members, key=lambda member: _dumps(member, sort_keys=True))}
 
     def _library(self, value: object, depth: int) -> Tagged | None:
         # A value can only come from a library that is loaded already; none is imported for the question alone.

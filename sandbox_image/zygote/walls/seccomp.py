@@ -115,9 +115,12 @@ def _start(architecture: Architecture) -> Program:
     return program
 
 
+def _names(text: str) -> list[str]:
+    return " ".join(line for line in text.splitlines() if not line.startswith("#")).split()
+
+
 def _deny(program: Program, architecture: Architecture, names: str) -> None:
-    lines = (line for line in names.splitlines() if not line.startswith("#"))
-    for name in " ".join(lines).split():
+    for name in _names(names):
         number = architecture.numbers.get(name)
         if number is not None:
             program.call(number, refuse())

@@ -167,7 +167,8 @@ def task_message(question: Question, hint: str | None = None) -> TaskText:
 
 def answer_words(spec: AnswerSpec) -> str:
     """What must be submitted, in words, from the answer's type, decimals, unit and shape."""
-    words = TYPE_WORDS[spec.type]
+    in_ratios = spec.type == "percent" and spec.unit == "ratio"
+    words = TYPE_WORDS["float" if in_ratios else spec.type]
     if spec.items is not None and spec.type in ITEMS_WORDS:
         words += ITEMS_WORDS[spec.type].format(items=ITEM_WORDS[spec.items])
     if spec.columns and spec.type == "table":

@@ -72,7 +72,7 @@ def test_the_last_record_of_a_key_holds_and_a_verdict_that_was_cut_off_is_not_fi
     assert len(path.read_bytes().splitlines()) == 3
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_cutting_the_file_anywhere_costs_at_most_the_torn_record(
     tmp_path_factory: pytest.TempPathFactory, episodes: list[Episode], data: st.DataObject

@@ -82,6 +82,11 @@ def test_the_answer_asked_for_in_words(spec: AnswerSpec, words: str) -> None:
     assert answer_words(spec) == words
 
 
+def test_a_percent_question_that_counts_in_ratios_asks_for_a_ratio_only() -> None:
+    words = answer_words(AnswerSpec(type="percent", decimals=3, unit="ratio"))
+    assert words == "a number, rounded to 3 decimals, as a ratio (0.125, not 12.5 %)"
+
+
 def test_every_answer_type_has_words() -> None:
     kinds = AnswerSpec.model_fields["type"].annotation
     assert set(prompts.TYPE_WORDS) == set(prompts.ITEM_WORDS) == set(kinds.__args__)  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
@@ -191,7 +192,10 @@ WRONGLY_DIFFERENT: list[tuple[object, object, dict[str, Any], Tier]] = [
     (2.675, 2.67, {"type": "float", "decimals": 2}, "rounded"),
     (0.5, 0.0, {"type": "float", "decimals": 0}, "rounded"),
     (0.1 + 0.2, 0.3, {"type": "float", "decimals": 1}, "rounded"),
-    (0.1 + 0.2, 0.3, {"type": "float", "decimals": 15}, "rounded"),
+    (-2.675, -2.68, {"type": "float", "decimals": 2}, "rounded"),
+    (-2.675, -2.67, {"type": "float", "decimals": 2}, "rounded"),
+    # More decimals asked for than a float of that size has: its last unit is noise.
+    (123456.1, math.nextafter(123456.1, math.inf), {"type": "float", "decimals": 12}, "rounded"),
     # Any order in a set, numbers included.
     ([3.0000001, 1, 2], {1, 2, 3.0}, {"type": "set", "items": "float"}, "tolerance"),
     # Keys: one text, whether written as a number or a string.
@@ -233,8 +237,13 @@ def test_answers_that_other_comparators_wrongly_called_different(
 # Rounding and tolerance
 
 
+half_way = st.tuples(st.integers(-(10**9), 10**9), st.integers(0, 5)).map(
+    lambda drawn: (2 * drawn[0] + 1) / (2 * 10 ** drawn[1])
+)
+
+
 @PATIENT
-@given(st.floats(-1e9, 1e9), st.integers(0, 5))
+@given(st.floats(-1e9, 1e9) | half_way, st.integers(0, 5))
 def test_every_usual_rounding_of_a_value_equals_the_value(value: float, decimals: int) -> None:
     step = Decimal(1).scaleb(-decimals)
     exact = Decimal(repr(value))

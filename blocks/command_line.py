@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imp
 
 import cyclopts
 from prefect import Flow
-from prefect.logging.handlers import PrefectConsoleHandler
+from prefect.logging.configuration import setup_logging
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
@@ -57,12 +57,12 @@ def run_flow(
         0 all done, 1 some failed, 2 nothing done or a user's mistake.
     """
     parameters = parse(flow, arguments)
+    _leave_console_to_display()
     try:
         server = LocalServer()
         if meanwhile is not None:
             meanwhile(parameters)
         server.wait()
-        _quiet_console()
         outcome: Outcome = asyncio.run(flow(**parameters))
     except UserError as error:
         print_error(error)
@@ -119,10 +119,7 @@ def _sentence(error: Exception) -> str:
     return text.rstrip(".") + ("" if text.rstrip(".").endswith("?") else ".")
 
 
-def _quiet_console() -> None:
-    """Leave the terminal to the display; the run's logs, tracebacks included, go to Prefect's server."""
-    levels = {"prefect": logging.ERROR, "prefect.flow_runs": logging.CRITICAL, "prefect.task_runs": logging.CRITICAL}
-    for name, level in levels.items():
-        for handler in logging.getLogger(name).handlers:
-            if isinstance(handler, PrefectConsoleHandler):
-                handler.setLevel(level)
+def _leave_console_to_display() -> None:
+    """Keep Prefect's run logs and those of its temporary server off the terminal; they are in the server's records."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    setup_logging()

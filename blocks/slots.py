@@ -7,6 +7,7 @@ kernel drops the lock with the process, and the next run on this host gives back
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -21,7 +22,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
 from prefect.concurrency.context import ConcurrencyContext
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import UserError
@@ -41,12 +42,10 @@ async def ensure_limit(limit: int, *, name: str = LIMIT_NAME) -> None:
     """
     async with get_client() as client:
         try:
-            await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=limit))
-        except ObjectAlreadyExists:
-            log.debug("The limit %s exists.", name)
-        except Exception as error:  # The client reports a conflict in more than one way.
-            if "409" not in str(error) and "already exists" not in str(error).lower():
-                raise
+            await client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            with contextlib.suppress(ObjectAlreadyExists):  # Another run was faster.
+                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=limit))
     await reclaim_slots(name=name)
 
 

@@ -6,45 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from blocks.chat.client import ModelClient
 from blocks.chat.exported import ReplayJournal
 from blocks.chat_model import ChatModel
-from blocks.sandboxes import SandboxLimits, SandboxPool, default_runtime
+from blocks.sandboxes import SandboxPool, default_runtime
 from blocks.settings import settings
 from blocks.slots import container_slot, ensure_limit
-
-
-@dataclass(frozen=True)
-class PoolSpec:
-    """Which sandboxes a run wants; equal specs share one pool."""
-
-    runtime: Literal["auto", "docker", "process"] = "auto"
-    docker_host: str | None = None
-    allow_weak: bool = False
-    limits: SandboxLimits = field(default_factory=SandboxLimits)
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which model a run asks, and whether only journals may answer.
-
-    Attributes:
-        model: As the user names it.
-        base_url: Address of the endpoint, if the name alone does not say it.
-        offline: Answer from journals only.
-        replay: Recorded journals that may answer.
-        max_in_flight: Calls under way at once.
-    """
-
-    model: str
-    base_url: str | None = None
-    offline: bool = False
-    replay: tuple[Path, ...] = ()
-    max_in_flight: int = 8
+from blocks.specs import ModelSpec, PoolSpec
 
 
 @dataclass(frozen=True)

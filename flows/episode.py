@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,19 +21,20 @@ from prefect.runtime import flow_run
 from rich.console import Console
 
 from blocks.command_line import run_flow
-from blocks.errors import TrigpointError, UserError
+from blocks.errors import TrigpointError
+from blocks.progress import ProgressArtifact
 from blocks.settings import settings
-from blocks.workbench import ModelSpec, PoolSpec, Workbench, prewarm, workbench
+from blocks.workbench import Workbench, prewarm, workbench
 from flows.display.board import Board, current_board
 from flows.display.closing import print_closing
-from flows.display.markdown import dataset_page, table_rows
+from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
 from flows.runs.logs import dataset_log
 from flows.runs.reports import DatasetReport, RunReport
-from flows.samples.recording import JOURNAL, recorded_options, samples
+from flows.samples.recording import JOURNAL, Job, jobs_of
 from flows.tables.dataset import read_dataset
 from flows.verification.batch import gather_questions
-from flows.verification.desk import Desk, keep, set_up_desk
+from flows.verification.desk import keep, set_out, sort_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import Episode
 from flows.verification.store import EpisodeStore
@@ -73,10 +74,6 @@ async def answer_question(name: str, key: str, work: QuestionWork) -> dict[str, 
     return (await work.episode()).model_dump(mode="json")
 
 
-def _dataset_run_name() -> str:
-    return Path(str(flow_run.parameters["dataset"])).absolute().parent.name
-
-
 @flow(name="dataset")
 async def dataset_episodes(
     dataset: str, *, questions: str | None, ask: list[str], options: EpisodeOptions, run: str
@@ -99,43 +96,53 @@ async def dataset_episodes(
         problems = (*asked.problems, *store.problems)
         for problem in problems:
             board.warn(problem)
-        board.dataset(record.slug, total=len(asked.questions), phase="opening the sandbox")
-        async with _bench(options) as bench, bench.pool.open(record.path) as sandbox:
-            board.dataset(record.slug, total=len(asked.questions), phase="reading the table")
-            desk = await set_up_desk(
-                sandbox, record, asked.questions, options.solve_config(bench.model),
-                client=bench.client, endpoint=bench.endpoint, store=store, log=log,
-                step=lambda question, doing: board.step(record.slug, question, doing),
+        async with _bench(options) as bench:
+            config = options.solve_config(bench.model)
+            agenda = sort_questions(
+                asked.questions, record, config, store,
+                endpoint=bench.endpoint, image_digest=await bench.pool.runtime.identity(),
             )  # fmt: skip
-            rows = await _answer_all(desk, record.slug, store, board, options.parallel_questions)
-        incidents = tuple(f"{incident.kind}: {incident.reason}" for incident in sandbox.incidents)
+            rows = [row_of(episode, cached=True) for episode in agenda.finished]
+            incidents: tuple[str, ...] = ()
+            board.dataset(record.slug, total=len(asked.questions), phase="opening the sandbox")
+            for row in rows:
+                board.finished(row)
+            if agenda.todo:
+                async with bench.pool.open(record.path) as sandbox:
+                    work = await set_out(
+                        sandbox, record, agenda.todo, config, client=bench.client, log=log,
+                        step=lambda question, doing: board.step(record.slug, question, doing),
+                    )  # fmt: skip
+                    rows += await _answer_all(work, record.slug, store, board, options.parallel_questions)
+                    incidents = tuple(f"{incident.kind}: {incident.reason}" for incident in sandbox.incidents)
     files = {"episodes": path.absolute(), "log": (logs / f"{record.slug}.log").absolute()}
     page = dataset_page(record.slug, rows, problems, [str(file) for file in files.values()])
-    await acreate_markdown_artifact(page, key=f"dataset-{_key_text(record.slug)}", description=f"Run {run}")
+    await acreate_markdown_artifact(page, key=artifact_key("dataset", record.slug), description=f"Run {run}")
     return DatasetReport(dataset=record.slug, rows=tuple(rows), problems=problems, incidents=incidents, files=files)
 
 
-async def _answer_all(desk: Desk, slug: str, store: EpisodeStore, board: Board, parallel: int) -> list[QuestionRow]:
-    """Every question's row, finished ones first; what stops all questions stops the asking."""
-    for episode in desk.finished:
-        board.finished(row_of(episode, cached=True))
+async def _answer_all(
+    work: Sequence[QuestionWork], slug: str, store: EpisodeStore, board: Board, parallel: int
+) -> list[QuestionRow]:
+    """Every question's row; what stops all questions stops the asking."""
     free, writing = asyncio.Semaphore(parallel), asyncio.Lock()
+    progress = ProgressArtifact(len(work), f"Questions about {slug}")
     obstacle = ""
 
-    async def one(work: QuestionWork) -> QuestionRow:
+    async def one(item: QuestionWork) -> QuestionRow:
         nonlocal obstacle
         async with free:
             if obstacle:
-                row = unfinished_row(slug, work.question.id, None, obstacle)
+                row = unfinished_row(slug, item.question.id, None, obstacle)
             else:
-                row = await _answer(work, slug, store, writing)
-                if work.run_wide_obstacle is not None:
-                    obstacle = f"not asked: {work.run_wide_obstacle.message}"
+                row = await _answer(item, slug, store, writing)
+                if item.run_wide_obstacle is not None:
+                    obstacle = f"not asked: {item.run_wide_obstacle.message}"
             board.finished(row)
+            await progress.advance()
             return row
 
-    rows = await asyncio.gather(*map(one, desk.work))
-    return [row_of(episode, cached=True) for episode in desk.finished] + rows
+    return await asyncio.gather(*map(one, work))
 
 
 async def _answer(work: QuestionWork, slug: str, store: EpisodeStore, writing: asyncio.Lock) -> QuestionRow:
@@ -170,51 +177,33 @@ async def episode(
         options: How questions are answered and verified.
     """
     run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") + f"-{str(flow_run.id or 'local')[:8]}"
-    jobs, options = _jobs(datasets, questions, options)
+    jobs, options = jobs_of(datasets or [], questions, options)
     free = asyncio.Semaphore(options.parallel_datasets)
 
-    async def one(dataset: str, file: str | None) -> DatasetReport:
+    async def one(job: Job) -> DatasetReport:
         async with free:
             try:
-                return await dataset_episodes(dataset, questions=file, ask=ask or [], options=options, run=run)
+                return await dataset_episodes(
+                    job.dataset, questions=job.questions, ask=ask or [], options=options, run=run
+                )
             except TrigpointError as error:
                 board.warn(str(error))
-                return DatasetReport(dataset=dataset, error=str(error))
+                return DatasetReport(dataset=job.dataset, error=str(error))
 
     with current_board() as board:
         async with _bench(options):
-            reports = await asyncio.gather(*(one(dataset, file) for dataset, file in jobs))
+            reports = await asyncio.gather(*map(one, jobs))
     report = RunReport(run=run, replay=options.offline and not datasets, datasets=tuple(reports))
     await acreate_table_artifact(table_rows(report.rows), key="episodes", description=f"{run}: {report.sentence()}")
     return report
 
 
-def _jobs(
-    datasets: list[str] | None, questions: str | None, options: EpisodeOptions
-) -> tuple[list[tuple[str, str | None]], EpisodeOptions]:
-    if not datasets and options.model is None:
-        return [(str(data), str(file)) for data, file in samples()], recorded_options(options)
-    if options.model is None:
-        raise UserError("No model is named.", "Give --model openrouter/VENDOR/MODEL, or --model NAME --base-url URL.")
-    return [(dataset, questions) for dataset in datasets or [str(data) for data, _ in samples()]], options
-
-
 def _bench(options: EpisodeOptions) -> AbstractAsyncContextManager[Workbench]:
-    replay = (JOURNAL,) if options.offline and JOURNAL.exists() else ()
-    model = ModelSpec(options.model or "", options.base_url, options.offline, replay, options.parallel_calls)
-    return workbench(_pool_spec(options), model)
-
-
-def _pool_spec(options: EpisodeOptions) -> PoolSpec:
-    return PoolSpec(options.runtime, options.docker_host, options.allow_weak, options.limits())
-
-
-def _key_text(text: str) -> str:
-    return "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in text.lower()).strip("-")
+    return workbench(options.pool(), options.model_spec(replay=(JOURNAL,)))
 
 
 def _meanwhile(parameters: Mapping[str, Any]) -> None:
-    prewarm(_pool_spec(parameters.get("options", DEFAULTS)), 1)
+    prewarm(parameters.get("options", DEFAULTS).pool())
 
 
 def _close(report: RunReport) -> None:

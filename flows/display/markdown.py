@@ -45,6 +45,11 @@ def dataset_page(slug: str, rows: Sequence[QuestionRow], problems: Sequence[str]
     return "\n".join(lines)
 
 
+def artifact_key(kind: str, name: str) -> str:
+    """A key as Prefect allows it: lowercase letters, digits and dashes."""
+    return f"{kind}-" + "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in name.lower()).strip("-")
+
+
 def _cell(text: str) -> str:
     """Text that cannot break out of a table cell or become markup."""
     escaped = "".join(f"\\{sign}" if sign in "\\`*_{}[]<>|#!~" else sign for sign in text)

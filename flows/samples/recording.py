@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from blocks.errors import UserError
 from flows.samples import FOLDER, SLUGS, dataset_folder, question_file
 from flows.verification.options import EpisodeOptions
 
@@ -26,6 +28,27 @@ def recorded_options(options: EpisodeOptions) -> EpisodeOptions:
     return options.model_copy(update={**values, "offline": True})
 
 
-def samples() -> list[tuple[Path, Path]]:
-    """(dataset, question file) of every bundled dataset, in the order of the demo."""
-    return [(dataset_folder(slug) / "data.csv", question_file(slug)) for slug in SLUGS]
+class Job(NamedTuple):
+    """A dataset to work on, and its question file if one was named."""
+
+    dataset: str
+    questions: str | None
+
+
+def jobs_of(
+    datasets: Sequence[str], questions: str | None, options: EpisodeOptions
+) -> tuple[list[Job], EpisodeOptions]:
+    """What a run is about: what the user names, else the bundled datasets, replayed unless a model is named.
+
+    Raises:
+        UserError: Datasets are named and no model.
+    """
+    samples = [Job(str(dataset_folder(slug) / "data.csv"), str(question_file(slug))) for slug in SLUGS]
+    if options.model is None and not datasets and questions is None:
+        return samples, recorded_options(options)
+    if options.model is None:
+        raise UserError(
+            "No model is named.",
+            "Give --model openrouter/VENDOR/MODEL, --model ollama/NAME, or --model NAME --base-url http://HOST/v1.",
+        )
+    return [Job(dataset, questions) for dataset in datasets] or samples, options

@@ -1,4 +1,4 @@
-"""Where a dataset's questions are worked on: sandbox profiled, questions keyed, the finished found."""
+"""Where a dataset's questions are worked on: questions sorted into finished and to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flows.tables.dataset import Dataset
 from flows.tables.profiling import profile_dataset
 from flows.verification.batch import plan_questions
 from flows.verification.prompts import Task
-from flows.verification.records import DatasetRef, Episode
+from flows.verification.records import DatasetRef, Episode, EpisodePlan
 from flows.verification.solving import SolveConfig
 from flows.verification.store import EpisodeStore
 from flows.verification.work import QuestionWork, SandboxLike, Sessions, Shop
@@ -31,40 +31,66 @@ class OpenSandbox(SandboxLike, Protocol):
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A dataset's questions, sorted.
+class Agenda:
+    """A dataset's questions, sorted before anything is started.
 
     Attributes:
         finished: Episodes that earlier runs have finished.
-        work: What is to be done, in the order asked.
+        todo: Questions without one, with their plans, in the order asked.
     """
 
     finished: list[Episode]
-    work: list[QuestionWork]
+    todo: list[tuple[Question, EpisodePlan]]
 
 
-async def set_up_desk(
+def sort_questions(
+    questions: Sequence[Question],
+    dataset: Dataset,
+    config: SolveConfig,
+    store: EpisodeStore,
+    *,
+    endpoint: str,
+    image_digest: str,
+) -> Agenda:
+    """Find what is already done, by key, in the dataset's own store.
+
+    Args:
+        questions: What is asked.
+        dataset: Of which dataset.
+        config: How.
+        store: The dataset's episodes.
+        endpoint: Where the model is, as the client names it.
+        image_digest: What the sandbox will be made of.
+    """
+    finished: list[Episode] = []
+    todo: list[tuple[Question, EpisodePlan]] = []
+    for question, plan in plan_questions(questions, dataset, config, endpoint=endpoint, image_digest=image_digest):
+        episode = store.get(plan.key) if store.finished(plan.key) else None
+        if episode is None:
+            todo.append((question, plan))
+        else:
+            finished.append(episode)
+    return Agenda(finished, todo)
+
+
+async def set_out(
     sandbox: OpenSandbox,
     dataset: Dataset,
-    questions: Sequence[Question],
+    todo: Sequence[tuple[Question, EpisodePlan]],
     config: SolveConfig,
     *,
     client: ChatClient,
-    endpoint: str,
-    store: EpisodeStore,
     log: logging.Logger,
     step: Callable[[str, str], None],
-) -> Desk:
-    """Sort a dataset's questions into finished ones and work.
+) -> list[QuestionWork]:
+    """Make work of questions: the table is profiled once for all of them.
 
     Args:
         sandbox: The dataset's sandbox.
         dataset: The dataset.
-        questions: What is asked of it.
-        config: How.
+        todo: Questions and plans.
+        config: How they are answered.
         client: The model.
-        endpoint: Where the model is, as the client names it.
-        store: The dataset's episodes.
         log: The dataset's log.
         step: Told what a question is doing.
 
@@ -72,11 +98,6 @@ async def set_up_desk(
         DatasetError: The profile could not be taken.
         SandboxError: The sandbox failed.
     """
-    plans = plan_questions(questions, dataset, config, endpoint=endpoint, image_digest=sandbox.info.image_digest)
-    finished = [episode for _, plan in plans if store.finished(plan.key) and (episode := store.get(plan.key))]
-    todo = [(question, plan) for question, plan in plans if not store.finished(plan.key)]
-    if not todo:
-        return Desk(finished, [])
     sessions = Sessions(sandbox, sandbox.limits.max_sessions)
     async with sessions.open() as session:
         profile = await profile_dataset(session)
@@ -95,7 +116,7 @@ async def set_up_desk(
         log=log,
         step=step,
     )
-    return Desk(finished, [QuestionWork(question, plan, shop) for question, plan in todo])
+    return [QuestionWork(question, plan, shop) for question, plan in todo]
 
 
 async def keep(store: EpisodeStore, lock: asyncio.Lock, episode: Episode) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from blocks.chat.models import Sampling
 from blocks.sandboxes.models import SandboxLimits
+from blocks.specs import ModelSpec, PoolSpec
 from flows.verification.attempts import TraceConfig
 from flows.verification.solving import SolveConfig
 from flows.verification.triangulation import TriangulationRule
@@ -75,6 +77,16 @@ class EpisodeOptions(BaseModel):
             counts = dict.fromkeys(("easy", "medium", "hard", "very_hard"), self.traces)
             rule = TriangulationRule(waves=self.stop_early, **counts)
         return SolveConfig(trace=trace, rule=rule)
+
+    def pool(self) -> PoolSpec:
+        """The sandboxes."""
+        return PoolSpec(self.runtime, self.docker_host, self.allow_weak, self.limits())
+
+    def model_spec(self, replay: tuple[Path, ...] = ()) -> ModelSpec:
+        """The model; offline, recorded journals may answer too."""
+        return ModelSpec(
+            self.model or "", self.base_url, self.offline, replay if self.offline else (), self.parallel_calls
+        )
 
     def limits(self) -> SandboxLimits:
         """The limits of the sandbox: enough sessions for the questions at once, each with a full wave of traces."""

@@ -11,7 +11,7 @@ import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -237,8 +237,7 @@ class Link:
     async def _upload(self, path: Path) -> str:
         digest = hashlib.sha256()
         with await asyncio.to_thread(path.open, "rb") as file:
-            while chunk := await asyncio.to_thread(file.read, UPLOAD_CHUNK):
-                digest.update(chunk)
+            while chunk := await asyncio.to_thread(_next_chunk, file, digest):
                 self._channel.send(Kind.DATA, 0, chunk)
                 await self._channel.drain()
         self._channel.send(Kind.DATA, 0, _DATA_END)
@@ -291,6 +290,12 @@ class Link:
             self.fail(Loss("protocol", f"the channel broke ({trouble})"))
         else:
             self.fail(Loss("died", self._fatal or "the zygote ended"))
+
+
+def _next_chunk(file: BinaryIO, digest: hashlib._Hash) -> bytes:
+    chunk = file.read(UPLOAD_CHUNK)
+    digest.update(chunk)
+    return chunk
 
 
 def _parse_hello(frame: Frame) -> Hello:

@@ -59,6 +59,8 @@ class SandboxPool:
         """
         for _ in range(n):
             future: Future[Transport] = Future()
+            # It cannot be cancelled: whoever gives up waiting still gets the zygote, to end it.
+            future.set_running_or_notify_cancel()
             self._blank.append(future)
             arguments = (self.runtime, self.limits, future)
             threading.Thread(target=_start_blank, args=arguments, name="sandbox-prewarm", daemon=True).start()

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,11 @@ class ProcessRuntime(Runtime):
             scratch.mkdir(mode=0o700)
             (folder / _OWNER_FILE).write_text(json.dumps({"owner": owner.owner_tag()}))
             order = Order(self._command(folder, scratch), _environment(scratch), str(scratch))
-            process = await asyncio.shield(asyncio.wrap_future(spawn(order)))
+            starting = spawn(order)
+            process = await asyncio.shield(asyncio.wrap_future(starting))
+        except asyncio.CancelledError:
+            starting.add_done_callback(lambda started: _end_unwanted(started, folder))
+            raise
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise SandboxError(f"The sandbox process could not be started: {error.strerror or error}.") from error
@@ -192,7 +197,7 @@ class ProcessTransport(Transport):
 
     async def close(self) -> None:
         """End the zygote and wait until it, its sessions and its folder are gone."""
-        await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self.wait_until_gone)
 
     def diagnostics(self) -> str:
         """The end of the zygote's log."""
@@ -210,7 +215,8 @@ class ProcessTransport(Transport):
             return f"its warden was killed by {signal.Signals(-code).name}"
         return f"it ended with exit code {code}"
 
-    def _close(self) -> None:
+    def wait_until_gone(self) -> None:
+        """What `close` does, blocking."""
         self._await_end()
         for pipe, in_use in ((self._stdin, self._writing), (self._stdout, self._reading)):
             # With the zygote gone, a thread in a system call comes back at once.
@@ -232,6 +238,16 @@ class ProcessTransport(Transport):
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _end_unwanted(started: Future[subprocess.Popen[bytes]], folder: Path) -> None:
+    """Whoever asked for a process was cancelled before it came up."""
+    if started.cancelled() or started.exception() is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    transport = ProcessTransport(started.result(), folder)
+    transport.abandon()
+    threading.Thread(target=transport.wait_until_gone, name="sandbox-end", daemon=True).start()
 
 
 def landlock_abi() -> int:

@@ -55,6 +55,9 @@ def _serve(jobs: _Jobs) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, WARDEN_SIGNALS)
     while True:
         order, future = jobs.get()
+        # From here on it cannot be cancelled: whoever gives up waiting still gets the process, to end it.
+        if not future.set_running_or_notify_cancel():
+            continue
         try:
             process = subprocess.Popen(
                 order.command,

@@ -38,6 +38,7 @@ async def test_never_more_than_the_slots(dataset: Path) -> None:
         slots -= 1
 
     pool = SandboxPool(runtime, limits=LIMITS, max_sandboxes=2, slot=slot)
+    together = asyncio.Barrier(2)
 
     async def use() -> str:
         nonlocal inside, most
@@ -46,7 +47,8 @@ async def test_never_more_than_the_slots(dataset: Path) -> None:
             most = max(most, inside)
             assert slots <= 2
             result = await session.run("out done")
-            await asyncio.sleep(0.1)
+            async with asyncio.timeout(60):
+                await together.wait()
             inside -= 1
             return result.stdout
 
@@ -91,6 +93,26 @@ async def test_a_zygote_that_died_while_waiting_is_passed_over(dataset: Path) ->
     async with pool.open(dataset) as sandbox, await sandbox.session() as session:
         assert (await session.run("count")).stdout == "1"
     assert len(runtime.started) == 2
+
+
+async def test_giving_up_while_a_zygote_comes_up_ends_it(dataset: Path) -> None:
+    class Slow(FakeRuntime):
+        async def start(self, limits: SandboxLimits) -> ProcessTransport:
+            await asyncio.sleep(0.5)
+            return await super().start(limits)
+
+    runtime = Slow()
+    pool = SandboxPool(runtime, limits=LIMITS)
+    pool.prewarm()
+    opening = asyncio.create_task(pool.open(dataset).__aenter__())
+    await asyncio.sleep(0.1)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    async with asyncio.timeout(20):
+        while not runtime.started or alive(runtime.started[0].pid):  # noqa: ASYNC110  (a thread starts, the kernel ends it)
+            await asyncio.sleep(0.05)
+    await runtime.started[0].close()
 
 
 async def test_zygotes_nobody_took_are_ended(dataset: Path) -> None:

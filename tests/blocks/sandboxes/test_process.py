@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -70,6 +72,21 @@ async def test_the_zygote_gets_nothing_of_the_users_environment(monkeypatch: pyt
         assert b"PYTHONHASHSEED=0" in environment
         assert b"OPENBLAS_NUM_THREADS=1" in environment
     await transport.close()
+
+
+async def test_a_cancelled_start_leaves_neither_process_nor_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for turns in range(6):
+        starting = asyncio.create_task(FakeRuntime().start(LIMITS))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await starting).close()
+    assert await asyncio.to_thread(wait_for, lambda: names(tmp_path) == set())
+    assert await asyncio.to_thread(wait_for, lambda: tree(os.getpid()) == [os.getpid()])
 
 
 async def test_no_landlock_is_refused_unless_weakness_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@
 
 It lives in the store (`TRIGPOINT_HOME/store.db`, SQLite in WAL mode) and may be open in any number of processes of one
 machine. Before a call is sent it is claimed there, so two processes that want the same call pay once. A claim falls to
-the next who asks when its owner is dead: at once where that can be seen (same machine and PID namespace), else after
-the owner's heartbeat has been silent for `LEASE_S`.
+the next who asks when its owner is dead: at once where that can be seen (same machine and PID namespace), else, and
+for an owner that hangs, after its heartbeat has been silent for `LEASE_S`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from blocks.chat.records import JournalRecord
 from blocks.chat.schema import claims, migrate, owners
 from blocks.settings import settings
 
-BEAT_S = 5.0
-"""Seconds between an owner's signs of life."""
 LEASE_S = 60.0
-"""Seconds of silence after which an owner that cannot be looked at counts as dead."""
+"""Seconds of silence after which an owner counts as dead even though its process may live."""
+BEATS = 12
+"""Signs of life an owner gives in that time."""
 POLL_S = (0.02, 1.0)
 """First and longest pause between looks at a claim that another holds."""
 
@@ -70,7 +70,7 @@ class Journal:
         self._lease_s = lease_s
         self._owner = str(new_owner())
         self._held: set[str] = set()
-        chore = Chore(BEAT_S, self._beat, needed=lambda: bool(self._held))
+        chore = Chore(lease_s / BEATS, self._beat, needed=lambda: bool(self._held))
         self._database = Database(self.path, migrate, chore)
         self._database.wait_open()
         self._database.submit(self._move_in, write=True).result()

@@ -40,15 +40,25 @@ def ask(text: str = "How many rows?", *, sample: int = 0, **changes: Any) -> Cha
 @asynccontextmanager
 async def opened(
     server: ModelServer | str,
-    path: Path,
+    store: Path | Journal,
     *,
     provider: Provider = "compatible",
     key: str | None = KEY,
     **options: Any,
 ) -> AsyncIterator[ModelClient]:
-    """A client of a scripted server with a journal of its own at `path`; waits between attempts take no time."""
+    """A client of a scripted server; waits between attempts take no time.
+
+    Args:
+        server: The server, or a base URL.
+        store: The journal, or the path of one that the client opens and closes.
+        provider: The dialect to speak.
+        key: The API key.
+        **options: Further arguments of `ModelClient`.
+    """
     url = server if isinstance(server, str) else server.ollama_url if provider == "ollama" else server.base_url
     address = parse_model(MODEL, url, provider=provider, api_key=SecretStr(key) if key else None)
     options.setdefault("sleep", Waits())
-    async with ModelClient(address.endpoint, journal=Journal(path), owns_journal=True, **options) as client:
+    if isinstance(store, Path):
+        store, options["owns_journal"] = Journal(store), True
+    async with ModelClient(address.endpoint, journal=store, **options) as client:
         yield client

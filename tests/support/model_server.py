@@ -85,6 +85,7 @@ class ModelServer:
         self.port = port
         self._log = log
         self._ready = threading.Event()
+        self._arrival = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="model-server", daemon=True)
@@ -165,8 +166,20 @@ class ModelServer:
         self._record("asked", key)
         number, total = self.tally.asked[key], len(self.asks) + 1
         ask = Ask(dialect, path, headers, body, key, number, total, self.in_flight)
-        self.asks.append(ask)
+        with self._arrival:
+            self.asks.append(ask)
+            self._arrival.notify_all()
         return ask
+
+    def wait_for_asks(self, count: int, timeout_s: float = 60.0) -> None:
+        """Blocks until `count` requests have come.
+
+        Raises:
+            TimeoutError: They have not within `timeout_s` seconds.
+        """
+        with self._arrival:
+            if not self._arrival.wait_for(lambda: len(self.asks) >= count, timeout_s):
+                raise TimeoutError(f"{len(self.asks)} of {count} requests came within {timeout_s:g} s")
 
     def _record(self, event: str, key: str) -> None:
         line = {"event": event, "key": key, "at": time.time()}

@@ -1,0 +1,221 @@
+"""Several processes, one journal: nothing answered is asked again, nothing is paid twice, nobody waits for the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blocks.chat.errors import JournalError
+from blocks.chat.journal import Journal
+from blocks.chat.owners import Owner, life, new_owner
+from tests.support.chat import ask, opened
+from tests.support.model_answers import Answer, Ask
+from tests.support.model_server import ModelServer
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _start(store: Path, url: str, first: int, last: int, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.support.chat_worker", str(store), url, str(first), str(last), *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def _finish(worker: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    output, _ = worker.communicate(timeout=120)
+    return [json.loads(line) for line in output.splitlines() if line.endswith("}")]
+
+
+def _stored_keys(store: Path) -> set[str]:
+    """Keys committed to the store, seen by a reader of its own."""
+    if not store.exists():
+        return set()
+    with sqlite3.connect(store, timeout=30) as file:
+        tables = file.execute("SELECT name FROM sqlite_master WHERE name = 'journal_calls'").fetchall()
+        return {key for (key,) in file.execute("SELECT key FROM journal_calls")} if tables else set()
+
+
+@pytest.mark.parametrize(("moment", "asked"), [("unstored", 2), ("stored", 1)])
+async def test_killed_around_the_write(moment: str, asked: int, tmp_path: Path) -> None:
+    """Before the write the answer is lost and asked again, at once; after it, it is there for the next process."""
+    store = tmp_path / "store.db"
+    with ModelServer() as server:
+        worker = _start(store, server.base_url, 0, 1, "--die", moment)
+        assert _finish(worker) == []
+        assert worker.returncode == -signal.SIGKILL
+        assert server.tally.answered.total() == 1
+        started = time.monotonic()
+        async with opened(server, store) as client:
+            reply = await client.complete(ask("question 0"))
+        assert time.monotonic() - started < 30, "a dead owner's claim is not waited for"
+        assert reply.replayed == (moment == "stored")
+        assert server.tally.asked.total() == asked
+
+
+async def test_killed_at_random_moments_no_stored_answer_is_asked_again(tmp_path: Path) -> None:
+    store, count, dice = tmp_path / "store.db", 120, random.Random(7)
+    stored: set[str] = set()
+    asked: Counter[str] = Counter()
+    with ModelServer(_slowly) as server:
+        for _ in range(6):
+            worker = _start(store, server.base_url, 0, count)
+            # From the first fresh request on calls are under way, and any moment may be the last.
+            await asyncio.to_thread(server.wait_for_asks, len(server.asks) + 1)
+            await asyncio.sleep(dice.uniform(0, 0.3))
+            worker.kill()
+            _finish(worker)
+            assert {key: server.tally.asked[key] for key in stored} == {key: asked[key] for key in stored}
+            stored, asked = _stored_keys(store), server.tally.asked.copy()
+        assert 0 < len(stored) < count, "killed in the middle of the work"
+        replies = _finish(_start(store, server.base_url, 0, count))
+        assert {key: server.tally.asked[key] for key in stored} == {key: asked[key] for key in stored}
+        assert sorted(reply["number"] for reply in replies) == list(range(count))
+        assert sum(reply["replayed"] for reply in replies) == len(stored)
+        assert len(_stored_keys(store)) == count
+
+
+async def _slowly(ask: Ask) -> Answer:
+    await asyncio.sleep(random.uniform(0, 0.05))
+    return Answer(content=f"answer to {ask.last}")
+
+
+async def test_processes_that_want_the_same_calls_pay_for_each_once(tmp_path: Path) -> None:
+    """Four processes open a store that does not exist yet, all at once, and ask the same thirty questions."""
+    store = tmp_path / "store.db"
+    with ModelServer(_slowly) as server:
+        workers = [_start(store, server.base_url, 0, 30) for _ in range(4)]
+        replies = [_finish(worker) for worker in workers]
+        assert [worker.returncode for worker in workers] == [0, 0, 0, 0]
+        assert set(server.tally.asked.values()) == {1}
+        assert server.tally.asked.total() == 30
+    for of_one in replies:
+        assert {reply["number"]: reply["content"] for reply in of_one} == {
+            number: f"answer to question {number}" for number in range(30)
+        }
+    paid = sum(not reply["replayed"] for of_one in replies for reply in of_one)
+    assert paid == 30
+
+
+async def test_a_living_owner_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
+    """The answer takes several leases; heartbeats, not the answer, keep the claim."""
+    with ModelServer(lambda _: Answer(delay_s=4)) as server:
+        worker = _start(tmp_path / "store.db", server.base_url, 0, 1, "--lease", "1.5")
+        await asyncio.to_thread(server.wait_for_asks, 1)
+        journal = Journal(tmp_path / "store.db", lease_s=1.5)
+        async with opened(server, journal, owns_journal=True) as client:
+            reply = await client.complete(ask("question 0"))
+        assert _finish(worker)[0]["replayed"] is False
+        assert reply.replayed is True
+        assert server.tally.asked.total() == 1
+
+
+async def test_a_process_that_hangs_loses_its_claim_after_the_lease(tmp_path: Path) -> None:
+    with ModelServer(lambda ask: Answer(stall=ask.number == 1)) as server:
+        worker = _start(tmp_path / "store.db", server.base_url, 0, 1, "--lease", "1")
+        try:
+            await asyncio.to_thread(server.wait_for_asks, 1)
+            worker.send_signal(signal.SIGSTOP)
+            started = time.monotonic()
+            journal = Journal(tmp_path / "store.db", lease_s=1)
+            async with opened(server, journal, owns_journal=True) as client:
+                reply = await client.complete(ask("question 0"))
+            assert time.monotonic() - started >= 1
+            assert reply.replayed is False
+        finally:
+            worker.kill()
+            _finish(worker)
+
+
+@pytest.mark.parametrize("beating", [True, False])
+async def test_an_owner_that_cannot_be_looked_at_is_judged_by_its_heartbeat(beating: bool, tmp_path: Path) -> None:
+    """A container that shares the store has PIDs of its own: only its signs of life can be seen."""
+    store = tmp_path / "store.db"
+    elsewhere = str(Owner("another host", 1, "1", "n"))
+    with ModelServer() as server, Journal(store, lease_s=0.5) as journal, sqlite3.connect(store, timeout=30) as file:
+        async with opened(server, journal) as client:
+            key = (await client.complete(ask())).key
+            file.execute("DELETE FROM journal_calls")
+            file.execute("INSERT INTO journal_owners VALUES (?, 0)", (elsewhere,))
+            file.execute("INSERT INTO journal_claims VALUES (?, ?)", (key, elsewhere))
+            file.commit()
+            call = asyncio.ensure_future(client.complete(ask()))
+            for _ in range(20):
+                await asyncio.sleep(0.1)
+                if beating:
+                    file.execute("UPDATE journal_owners SET beat = beat + 1 WHERE owner = ?", (elsewhere,))
+                    file.commit()
+            assert call.done() is not beating
+            call.cancel()
+            await asyncio.wait([call])
+
+
+async def test_a_closed_journal_gives_its_claims_back(tmp_path: Path) -> None:
+    with Journal(tmp_path / "store.db") as one, Journal(tmp_path / "store.db") as other:
+        async with one.claim("k"):
+            waiting = asyncio.ensure_future(_claim(other, "k"))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            one.close()
+            assert await asyncio.wait_for(waiting, 30) is None
+
+
+async def _claim(journal: Journal, key: str) -> Any:
+    async with journal.claim(key) as answered:
+        return answered
+
+
+async def test_a_cancelled_claim_is_given_back(tmp_path: Path) -> None:
+    with Journal(tmp_path / "store.db") as one, Journal(tmp_path / "store.db") as other:
+        for pause in (0, 0, 0.001, 0.01):
+            claiming = asyncio.ensure_future(_hold(one, "k"))
+            await asyncio.sleep(pause)
+            claiming.cancel()
+            await asyncio.wait([claiming])
+            assert await asyncio.wait_for(_claim(other, "k"), 30) is None
+
+
+async def _hold(journal: Journal, key: str) -> None:
+    async with journal.claim(key):
+        await asyncio.sleep(60)
+
+
+async def test_a_store_locked_by_another_program_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blocks.chat.database.BUSY_TIMEOUT_S", 0.2)
+    with Journal(tmp_path / "store.db") as journal, sqlite3.connect(tmp_path / "store.db") as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match="locked") as caught:
+            await _claim(journal, "k")
+        other.rollback()
+        assert "Another process" in caught.value.remedy
+        assert await _claim(journal, "k") is None
+
+
+def test_life_of_an_owner() -> None:
+    mine = new_owner()
+    assert life(str(mine)) == "alive"
+    assert life(str(mine._replace(started="1"))) == "dead", "a PID used anew is not the owner"
+    assert life(str(mine._replace(place="another host"))) == "unknown"
+    assert life("garbage") == "unknown"
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    stat = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    theirs = str(mine._replace(pid=child.pid, started=stat[19]))
+    assert life(theirs) == "alive"
+    os.kill(child.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while life(theirs) == "alive" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert life(theirs) == "dead", "a zombie is dead"
+    child.communicate()

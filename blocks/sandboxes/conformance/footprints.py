@@ -74,7 +74,7 @@ told = {}
 for folder in sorted(folder for folder in folders if os.path.isdir(folder)):
     for way, write in WRITE.items():
         told[f"{way} {folder}"] = tried(write, folder)
-for path in (numpy.__file__, os.__file__, sys.executable, HOST_FOLDER + "/data.csv", HOST_FOLDER + "/secret.txt"):
+for path in (numpy.__file__, os.__file__, HOST_FOLDER + "/data.csv", HOST_FOLDER + "/secret.txt"):
     if os.path.exists(path):
         told[f"append {path}"] = tried(open, path, "a")
         told[f"truncate {path}"] = tried(os.truncate, path, 0)

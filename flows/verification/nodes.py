@@ -225,8 +225,11 @@ def _compound_form(node: Missing | Listing | Collection | Mapping | Table) -> li
 
 
 def render_node(node: Node, limit: int = 120) -> str:
-    """A value as short text for people, at most `limit` characters; a cut is marked with an ellipsis."""
-    text = _render(node, limit)
+    """A value as one line of text for people, at most `limit` characters; a cut is marked with an ellipsis.
+
+    Always text that can be written down: a lone surrogate, which no encoding has, is shown by its number.
+    """
+    text = _render(node, limit).encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
 
 
@@ -242,7 +245,7 @@ def _render(node: Node, room: int) -> str:
     if isinstance(node, Flag):
         return "true" if node.value else "false"
     if isinstance(node, Opaque):
-        return f"<{node.type or 'value'}: {node.text[:room]}>"
+        return " ".join(f"<{node.type or 'value'}: {node.text[:room]}>".split())
     return _render_compound(node, room)
 
 

@@ -457,6 +457,17 @@ def test_rendering_is_bounded(value: object, limit: int) -> None:
     assert 0 < len(text) <= limit
 
 
+@pytest.mark.parametrize(
+    "raw", [{"t": "str", "v": "a\ud800\n\x00b"}, {"t": "other", "v": "<\ud800\n at\n0x7f>", "type": "x\ny"}]
+)
+def test_a_rendered_answer_is_one_line_that_can_be_written_down(raw: dict[str, Any]) -> None:
+    for spec in (AnswerSpec(), AnswerSpec(type="float"), AnswerSpec(type="mapping")):
+        answer = parse_answer(raw, spec)
+        for text in (render(answer), answer.problem):
+            assert text.encode("utf-8").decode("utf-8") == text
+            assert len(text.splitlines()) <= 1
+
+
 # Hostile input: what leaves a session is not trusted
 
 junk = st.recursive(

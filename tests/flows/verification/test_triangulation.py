@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flows.questions.records import AnswerSpec, Difficulty
-from flows.verification.answers import parse_answer, parse_reference
+from flows.verification.answers import Answer, parse_answer, parse_reference
 from flows.verification.judging import judge_reference
+from flows.verification.nodes import Opaque
 from flows.verification.triangulation import (
     Tally,
     Triangulation,
@@ -431,8 +432,26 @@ def test_a_known_answer_is_judged(reference: Ballot, trace: Ballot, name: Verdic
     assert verdict.verified == (name == "verified")
     assert (verdict.tier != "none") == verdict.verified
     assert (verdict.votes.planned, verdict.quorum) == (1, 0)
+    counts = verdict.votes
+    assert counts.answered + counts.no_answer + counts.failed + counts.cut_off == counts.launched
+    assert counts.launched == (reference.answer is not None)
+    assert (verdict.verdict == "verified") == (counts.agree == 1)
     assert verdict.explanation.endswith(".")
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def test_no_trace_is_needed_where_the_reference_has_no_answer() -> None:
+    assert judge_reference(FLOAT, ends("failed"), None).verdict == "execution_failed"
+    assert "it was failed" in judge_reference(FLOAT, ends("failed"), None).explanation
+    with pytest.raises(ValueError, match="needs a trace"):
+        judge_reference(FLOAT, says(1.0), None)
+
+
+def test_a_reference_must_match_itself() -> None:
+    opaque = Answer(Opaque("<Model>", "x.Model"))
+    verdict = judge_reference(FLOAT, Ballot("answered", opaque), says(1.0))
+    assert verdict.verdict == "execution_failed"
+    assert "match itself" in verdict.explanation
 
 
 def test_a_mismatch_tells_both_answers() -> None:

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox_image.zygote.capture import Capture
+from tests.support.properties import PATIENT
 
 
+@PATIENT
 @given(st.lists(st.binary(max_size=50), max_size=20), st.integers(0, 60), st.integers(0, 60))
 def test_nothing_is_lost_uncounted(pieces: list[bytes], head_bytes: int, tail_bytes: int) -> None:
     capture = Capture(head_bytes, tail_bytes)
@@ -21,6 +23,7 @@ def test_nothing_is_lost_uncounted(pieces: list[bytes], head_bytes: int, tail_by
     assert len(head) + len(tail) + capture.dropped == len(whole)
 
 
+@PATIENT
 @given(st.lists(st.text(max_size=20), max_size=20), st.integers(0, 60), st.integers(4, 60))
 def test_a_cut_never_splits_a_character(pieces: list[str], head_bytes: int, tail_bytes: int) -> None:
     capture = Capture(head_bytes, tail_bytes)
@@ -34,6 +37,7 @@ def test_a_cut_never_splits_a_character(pieces: list[str], head_bytes: int, tail
         assert head + tail == b"".join(encoded)
 
 
+@PATIENT
 @given(st.integers(1, 100))
 def test_what_fits_is_kept_whole(size: int) -> None:
     capture = Capture(50, 50)

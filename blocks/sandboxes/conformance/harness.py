@@ -45,6 +45,7 @@ LIMITS = SandboxLimits(
     scratch_bytes=16 * 2**20,
     max_threads=32,
     max_event_bytes=400_000,
+    start_timeout_s=240.0,
 )
 """Tight limits, so that every bomb goes off fast."""
 

@@ -39,7 +39,7 @@ async def an_interrupt_keeps_the_variables(arena: Arena) -> None:
         await session.run("kept = 5")
         task = await _started(session)
         await session.interrupt()
-        result = await within(10, task, "the interrupted cell did not end")
+        result = await within(30, task, "the interrupted cell did not end")
         expect(result.status == "error" and result.error is not None, brief(result))
         assert result.error is not None
         expect(result.error.name == "KeyboardInterrupt" and result.namespace_kept, brief(result))
@@ -125,13 +125,13 @@ async def cancelling_leaves_a_usable_session(arena: Arena) -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        result = await within(10, session.run("kept"), "the session is stuck after a cancelled cell")
+        result = await within(30, session.run("kept"), "the session is stuck after a cancelled cell")
         expect(result.value == "5" and result.namespace_kept, brief(result))
         stream = session.stream(ENDLESS)
         async for _ in stream:
             break
         await stream.aclose()  # type: ignore[attr-defined]  # an async generator behind its interface
-        result = await within(10, session.run("kept"), "the session is stuck after a stream that was left")
+        result = await within(30, session.run("kept"), "the session is stuck after a stream that was left")
         expect(result.value == "5", brief(result))
 
 
@@ -140,13 +140,13 @@ async def reset_and_close_end_a_running_cell(arena: Arena) -> None:
     """A reset or close of a busy session ends its cell truthfully; closing twice and running afterwards are told."""
     async with arena.scene() as scene:
         task = await _started(scene.attacker)
-        await within(10, scene.attacker.reset(), "a busy session cannot be reset")
-        result = await within(10, task, "the cell outlived the reset")
+        await within(30, scene.attacker.reset(), "a busy session cannot be reset")
+        result = await within(30, task, "the cell outlived the reset")
         expect(result.status == "killed" and not result.namespace_kept and result.reason, brief(result))
         other = await arena.sandbox.session()
         task = await _started(other)
-        await within(10, other.close(), "a busy session cannot be closed")
-        result = await within(10, task, "the cell outlived the close")
+        await within(30, other.close(), "a busy session cannot be closed")
+        result = await within(30, task, "the cell outlived the close")
         expect(result.status == "killed" and not result.namespace_kept, brief(result))
         await other.close()
         expect(not other.alive, "a closed session says it is alive")

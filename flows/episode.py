@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,22 +18,21 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
-from rich.console import Console
 
 from blocks.command_line import run_flow
 from blocks.errors import TrigpointError
 from blocks.progress import ProgressArtifact
 from blocks.settings import settings
-from blocks.workbench import Workbench, prewarm, workbench
+from blocks.workbench import prewarm, workbench
 from flows.display.board import Board, current_board
 from flows.display.closing import print_closing
 from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
 from flows.runs.logs import dataset_log
 from flows.runs.reports import DatasetReport, RunReport
-from flows.samples.recording import JOURNAL, Job, jobs_of
+from flows.samples.recording import JOURNAL, jobs_of
 from flows.tables.dataset import read_dataset
-from flows.verification.batch import gather_questions
+from flows.verification.batch import Job, gather_questions
 from flows.verification.desk import keep, set_out, sort_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import Episode
@@ -76,12 +75,13 @@ async def answer_question(name: str, key: str, work: QuestionWork) -> dict[str, 
 
 @flow(name="dataset")
 async def dataset_episodes(
-    dataset: str, *, questions: str | None, ask: list[str], options: EpisodeOptions, run: str
+    dataset: str, *, slug: str | None, questions: str | None, ask: list[str], options: EpisodeOptions, run: str
 ) -> DatasetReport:
     """Make the episodes of one dataset.
 
     Args:
         dataset: A CSV file, or a folder with data.csv.
+        slug: Its short name; empty: from the file's.
         questions: A question file (JSON lines); empty: the home's own for this dataset.
         ask: Questions in plain words.
         options: How they are answered and verified.
@@ -89,6 +89,7 @@ async def dataset_episodes(
     """
     home = settings().home
     record = read_dataset(Path(dataset))
+    record = record if slug is None else record.model_copy(update={"slug": slug})
     asked = gather_questions(record, Path(questions) if questions else None, ask, home)
     path = home / "episodes" / f"{record.slug}.jsonl"
     logs = home / "logs" / run
@@ -96,29 +97,24 @@ async def dataset_episodes(
         problems = (*asked.problems, *store.problems)
         for problem in problems:
             board.warn(problem)
-        async with _bench(options) as bench:
+        async with workbench(options.pool(), options.model_spec(JOURNAL)) as bench:
             config = options.solve_config(bench.model)
             agenda = sort_questions(
                 asked.questions, record, config, store,
                 endpoint=bench.endpoint, image_digest=await bench.pool.runtime.identity(),
             )  # fmt: skip
-            rows = [row_of(episode, cached=True) for episode in agenda.finished]
-            incidents: tuple[str, ...] = ()
             board.dataset(record.slug, total=len(asked.questions), phase="opening the sandbox")
-            for row in rows:
-                board.finished(row)
+            rows = [board.finished(row_of(episode, cached=True)) for episode in agenda.finished]
+            incidents: tuple[str, ...] = ()
             if agenda.todo:
                 async with bench.pool.open(record.path) as sandbox:
-                    work = await set_out(
-                        sandbox, record, agenda.todo, config, client=bench.client, log=log,
-                        step=lambda question, doing: board.step(record.slug, question, doing),
-                    )  # fmt: skip
+                    step = partial(board.step, record.slug)
+                    work = await set_out(sandbox, record, agenda.todo, config, client=bench.client, log=log, step=step)
                     rows += await _answer_all(work, record.slug, store, board, options.parallel_questions)
                     incidents = tuple(f"{incident.kind}: {incident.reason}" for incident in sandbox.incidents)
-    files = {"episodes": path.absolute(), "log": (logs / f"{record.slug}.log").absolute()}
-    page = dataset_page(record.slug, rows, problems, [str(file) for file in files.values()])
+    page = dataset_page(record.slug, rows, problems, [str(path.absolute()), str(logs.absolute())])
     await acreate_markdown_artifact(page, key=artifact_key("dataset", record.slug), description=f"Run {run}")
-    return DatasetReport(dataset=record.slug, rows=tuple(rows), problems=problems, incidents=incidents, files=files)
+    return DatasetReport(dataset=record.slug, rows=tuple(rows), problems=problems, incidents=incidents)
 
 
 async def _answer_all(
@@ -138,9 +134,8 @@ async def _answer_all(
                 row = await _answer(item, slug, store, writing)
                 if item.run_wide_obstacle is not None:
                     obstacle = f"not asked: {item.run_wide_obstacle.message}"
-            board.finished(row)
             await progress.advance()
-            return row
+            return board.finished(row)
 
     return await asyncio.gather(*map(one, work))
 
@@ -184,37 +179,23 @@ async def episode(
         async with free:
             try:
                 return await dataset_episodes(
-                    job.dataset, questions=job.questions, ask=ask or [], options=options, run=run
+                    job.dataset, slug=job.slug, questions=job.questions, ask=ask or [], options=options, run=run
                 )
             except TrigpointError as error:
                 board.warn(str(error))
                 return DatasetReport(dataset=job.dataset, error=str(error))
 
     with current_board() as board:
-        async with _bench(options):
+        async with workbench(options.pool(), options.model_spec(JOURNAL)):
             reports = await asyncio.gather(*map(one, jobs))
     report = RunReport(run=run, replay=options.offline and not datasets, datasets=tuple(reports))
     await acreate_table_artifact(table_rows(report.rows), key="episodes", description=f"{run}: {report.sentence()}")
     return report
 
 
-def _bench(options: EpisodeOptions) -> AbstractAsyncContextManager[Workbench]:
-    return workbench(options.pool(), options.model_spec(replay=(JOURNAL,)))
-
-
 def _meanwhile(parameters: Mapping[str, Any]) -> None:
     prewarm(parameters.get("options", DEFAULTS).pool())
 
 
-def _close(report: RunReport) -> None:
-    home = settings().home.absolute()
-    files = [
-        ("episodes", home / "episodes"),
-        ("logs", home / "logs" / report.run),
-        ("Prefect results", home / "results"),
-    ]
-    print_closing(Console(), report, files=files)
-
-
 if __name__ == "__main__":
-    sys.exit(run_flow(episode, meanwhile=_meanwhile, closing=_close))
+    sys.exit(run_flow(episode, meanwhile=_meanwhile, closing=partial(print_closing, home=settings().home)))

@@ -81,8 +81,8 @@ class Board:
         """What a question is doing now."""
         self._datasets[slug].active[question] = doing
 
-    def finished(self, row: QuestionRow) -> None:
-        """A question ended."""
+    def finished(self, row: QuestionRow) -> QuestionRow:
+        """A question ended; returns its row."""
         entry = self._datasets.setdefault(row.dataset, _Dataset(1))
         entry.active.pop(row.question, None)
         entry.done += 1
@@ -90,6 +90,7 @@ class Board:
         self.rows.append(row)
         if not row.cached:
             self.console.print(self._line(row))
+        return row
 
     def _line(self, row: QuestionRow) -> Text:
         text = Text(f"{time.monotonic() - self._started:6.1f}s ", style="dim")

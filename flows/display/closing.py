@@ -61,16 +61,22 @@ def totals(rows: Sequence[QuestionRow]) -> str:
     return ", ".join(parts) + "."
 
 
-def print_closing(console: Console, report: RunReport, *, files: Sequence[tuple[str, Path]]) -> None:
-    """Print the table, the totals, what went wrong, where the files are and what to do next."""
+def print_closing(report: RunReport, *, home: Path, console: Console | None = None) -> None:
+    """Print the table, the totals, what went wrong, where the files are and what to do next.
+
+    Args:
+        report: The run.
+        home: TRIGPOINT_HOME.
+        console: Where; standard output by default.
+    """
+    console = console or Console()
     if report.rows:
         console.print(questions_table(report.rows))
         console.print(totals(report.rows))
     for line in _troubles(report):
         console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
-    width = max(len(label) for label, _ in files)
-    for label, path in files:
-        console.print(Text(f"  {label:<{width}}  {path}", style="dim"), soft_wrap=True)
+    for label, folder in (("episodes", "episodes"), ("logs", f"logs/{report.run}"), ("results", "results")):
+        console.print(Text(f"  {label:<8}  {home.absolute() / folder}", style="dim"), soft_wrap=True)
     for step in _next_steps(report):
         console.print(Text(f"→ {step}", style="cyan"), soft_wrap=True)
 

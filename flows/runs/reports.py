@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -28,7 +27,6 @@ class DatasetReport(Frozen):
     """Bad lines of question files, damaged records: what was left out."""
     incidents: tuple[str, ...] = ()
     """Rebuilt sandboxes."""
-    files: dict[str, Path] = {}
 
 
 class RunReport(Frozen):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from blocks.errors import UserError
 from flows.samples import FOLDER, SLUGS, dataset_folder, question_file
+from flows.verification.batch import Job, with_slugs
 from flows.verification.options import EpisodeOptions
 
 RECORDING = FOLDER / "recording"
@@ -28,13 +28,6 @@ def recorded_options(options: EpisodeOptions) -> EpisodeOptions:
     return options.model_copy(update={**values, "offline": True})
 
 
-class Job(NamedTuple):
-    """A dataset to work on, and its question file if one was named."""
-
-    dataset: str
-    questions: str | None
-
-
 def jobs_of(
     datasets: Sequence[str], questions: str | None, options: EpisodeOptions
 ) -> tuple[list[Job], EpisodeOptions]:
@@ -43,12 +36,13 @@ def jobs_of(
     Raises:
         UserError: Datasets are named and no model.
     """
-    samples = [Job(str(dataset_folder(slug) / "data.csv"), str(question_file(slug))) for slug in SLUGS]
+    bundled = [Job(str(dataset_folder(slug) / "data.csv"), str(question_file(slug))) for slug in SLUGS]
     if options.model is None and not datasets and questions is None:
-        return samples, recorded_options(options)
+        return bundled, recorded_options(options)
     if options.model is None:
         raise UserError(
             "No model is named.",
             "Give --model openrouter/VENDOR/MODEL, --model ollama/NAME, or --model NAME --base-url http://HOST/v1.",
         )
-    return [Job(dataset, questions) for dataset in datasets] or samples, options
+    named = with_slugs([Job(dataset, questions) for dataset in datasets])
+    return named or bundled, options

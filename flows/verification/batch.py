@@ -6,12 +6,46 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from blocks.errors import UserError
+from blocks.errors import DatasetError, UserError
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
-from flows.tables.dataset import Dataset
+from flows.tables.dataset import Dataset, read_dataset, with_distinct_slugs
 from flows.verification.records import EpisodePlan
 from flows.verification.solving import SolveConfig
+
+
+class Job(NamedTuple):
+    """A dataset to work on.
+
+    Attributes:
+        dataset: CSV file or folder.
+        questions: Its question file, if one was named.
+        slug: Its short name, where another dataset of the run has the same; else None.
+    """
+
+    dataset: str
+    questions: str | None
+    slug: str | None = None
+
+
+def with_slugs(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, each content once, with names of their own where two datasets would share one.
+
+    A dataset that cannot be read is left as it is, to be told of when its turn comes.
+    """
+    readable: dict[str, tuple[Job, Dataset]] = {}
+    others: list[Job] = []
+    for job in jobs:
+        try:
+            dataset = read_dataset(Path(job.dataset))
+        except DatasetError:
+            others.append(job)
+        else:
+            readable.setdefault(dataset.key, (job, dataset))
+    named = with_distinct_slugs(dataset for _, dataset in readable.values())
+    return [
+        job._replace(slug=dataset.slug) for (job, _), dataset in zip(readable.values(), named, strict=True)
+    ] + others
 
 
 class Asked(NamedTuple):

@@ -82,11 +82,10 @@ class EpisodeOptions(BaseModel):
         """The sandboxes."""
         return PoolSpec(self.runtime, self.docker_host, self.allow_weak, self.limits())
 
-    def model_spec(self, replay: tuple[Path, ...] = ()) -> ModelSpec:
-        """The model; offline, recorded journals may answer too."""
-        return ModelSpec(
-            self.model or "", self.base_url, self.offline, replay if self.offline else (), self.parallel_calls
-        )
+    def model_spec(self, recorded: Path) -> ModelSpec:
+        """The model; offline, a recorded journal may answer too."""
+        replay = (recorded,) if self.offline and recorded.exists() else ()
+        return ModelSpec(self.model or "", self.base_url, self.offline, replay, self.parallel_calls)
 
     def limits(self) -> SandboxLimits:
         """The limits of the sandbox: enough sessions for the questions at once, each with a full wave of traces."""

@@ -34,7 +34,9 @@ from sandbox_image.zygote.protocol import PROTOCOL_VERSION
 logger = logging.getLogger(__name__)
 
 END_PATIENCE_S = 3.0
-"""Seconds a container gets to end by itself before it is removed by force."""
+"""Seconds a zygote that was asked to end gets before its stream is cut."""
+CUT_PATIENCE_S = 2.0
+"""Seconds a container whose stream was cut gets before it is removed by force."""
 REMOVAL_DEADLINE_S = 20.0
 RUN_ID = uuid.uuid4().hex[:12]
 _numbers = itertools.count(1)
@@ -319,9 +321,9 @@ class DockerTransport(Transport):
                 return
             self._removed = True
             # A zygote told to end closes the stream by itself; one that is stuck does not.
-            if not self._wait_removed(END_PATIENCE_S):
+            if self._ended or not self._wait_removed(END_PATIENCE_S):
                 self.abandon()
-                if not self._wait_removed(END_PATIENCE_S):
+                if not self._wait_removed(CUT_PATIENCE_S):
                     _remove(self._client, self.container_id)
             self.abandon()
             for in_use in (self._reading, self._writing):

@@ -121,7 +121,7 @@ class Link:
                     f"{path.name} has {size} bytes, more than the {limits.max_dataset_bytes} allowed.",
                     "Raise max_dataset_bytes or take a sample of the file.",
                 )
-            answer = self._expect(0, {Kind.LOADED, Kind.LOAD_FAILED})
+            answer = self._expect(0, {Kind.LOADED, Kind.LOAD_FAILED, Kind.REFUSED})
             header = {
                 "name": name,
                 "bytes": size,
@@ -130,11 +130,15 @@ class Link:
                 "max_columns": limits.max_columns,
             }
             self._channel.send(Kind.LOAD, 0, header)
-            digest = await self._upload(path)
+            async with asyncio.timeout(limits.load_timeout_s):
+                digest = await self._upload(path)
+        except TimeoutError as error:
+            self.fail(Loss("stuck", f"the dataset was not taken within {limits.load_timeout_s:g} s"))
+            raise SandboxLost(f"The sandbox was lost: {self.lost.result().reason}.") from error
         except OSError as error:
             raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
         frame = await self._within(answer, limits.load_timeout_s, "the dataset was not read in time")
-        if frame.kind == Kind.LOAD_FAILED:
+        if frame.kind != Kind.LOADED:
             raise DatasetError(
                 f"{path.name} cannot be read as a table: {frame.json().get('message', 'no reason given')}"
             )
@@ -289,7 +293,8 @@ class Link:
         if trouble:
             self.fail(Loss("protocol", f"the channel broke ({trouble})"))
         else:
-            self.fail(Loss("died", self._fatal or "the zygote ended"))
+            ended = "the sandbox was closed" if self._closing else "the zygote ended"
+            self.fail(Loss("died", self._fatal or ended))
 
 
 def _next_chunk(file: BinaryIO, digest: hashlib._Hash) -> bytes:

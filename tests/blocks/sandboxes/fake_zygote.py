@@ -47,6 +47,8 @@ class Fake:
         match frame.kind:
             case Kind.DATA if frame.payload:
                 self.data += frame.payload
+                if self.data.startswith(b"stall"):
+                    time.sleep(3600)
             case Kind.DATA:
                 self.loaded()
             case Kind.OPEN | Kind.RESET:
@@ -74,6 +76,11 @@ class Fake:
                 sys.exit(0)
 
     def loaded(self) -> None:
+        if self.data.startswith(b"die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.data.startswith(b"refuse"):
+            self.say(Kind.REFUSED, 0, {"message": "a dataset is loaded already"})
+            return
         if self.data.startswith(b"bad"):
             self.say(Kind.LOAD_FAILED, 0, {"reason": "ragged", "message": "line 3 has 4 fields"})
             return

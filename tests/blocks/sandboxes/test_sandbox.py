@@ -231,6 +231,26 @@ async def test_bad_datasets_are_the_users_to_mend(runtime: FakeRuntime, tmp_path
     assert not any(alive(transport.pid) for transport in runtime.started)
 
 
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        ("stall" * 2_000_000, SandboxLost, "not taken within 1.5 s"),
+        ("die", SandboxLost, "while trouble.csv was read .killed by SIGKILL"),
+        ("refuse", DatasetError, "loaded already"),
+    ],
+)
+async def test_trouble_while_loading_ends_in_a_sentence_and_nothing_else(
+    runtime: FakeRuntime, tmp_path: Path, content: str, error: type[Exception], words: str
+) -> None:
+    path = tmp_path / "trouble.csv"
+    rewrite(path, content)
+    limits = LIMITS.model_copy(update={"load_timeout_s": 1.5})
+    async with asyncio.timeout(30):
+        with pytest.raises(error, match=words):
+            await Sandbox.open(runtime, path, limits=limits)
+    assert not any(alive(transport.pid) for transport in runtime.started)
+
+
 async def test_another_protocol_is_refused_in_one_sentence(dataset: Path) -> None:
     runtime = FakeRuntime({"FAKE_PROTOCOL": "2"})
     with pytest.raises(SandboxUnavailable, match="protocol 2"):

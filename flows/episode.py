@@ -48,8 +48,7 @@ def _result_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 
 
 async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    error = await state.aresult(raise_on_failure=False)
-    return isinstance(error, CutOff) and error.again
+    return getattr(await state.aresult(raise_on_failure=False), "again", False) is True
 
 
 @task(
@@ -193,9 +192,9 @@ async def episode(
     return report
 
 
-def _meanwhile(parameters: Mapping[str, Any]) -> None:
+def _prewarm(parameters: Mapping[str, Any]) -> None:
     prewarm(parameters.get("options", DEFAULTS).pool())
 
 
 if __name__ == "__main__":
-    sys.exit(run_flow(episode, meanwhile=_meanwhile, closing=partial(print_closing, home=settings().home)))
+    sys.exit(run_flow(episode, meanwhile=_prewarm, closing=partial(print_closing, home=settings().home)))

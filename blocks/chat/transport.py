@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,10 @@ CONNECT_TIMEOUT_S = 15.0
 SHARD = 4
 """Requests under way in one shard of the pool."""
 REDACTED = "***"
+
+# At DEBUG httpcore logs whole headers, and some servers repeat the caller's in theirs. Who wants that sets it there.
+if logging.getLogger("httpcore").level == logging.NOTSET:
+    logging.getLogger("httpcore").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class ModelServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if not self._ready.wait(20):
+        if not self._ready.wait(60):
             raise RuntimeError("the model server did not start")
         return self
 
@@ -171,7 +171,7 @@ class ModelServer:
             self._arrival.notify_all()
         return ask
 
-    def wait_for_asks(self, count: int, timeout_s: float = 60.0) -> None:
+    def wait_for_asks(self, count: int, timeout_s: float = 200.0) -> None:
         """Blocks until `count` requests have come.
 
         Raises:

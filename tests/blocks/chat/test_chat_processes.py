@@ -33,7 +33,7 @@ def _start(store: Path, url: str, first: int, last: int, *options: str) -> subpr
 
 
 def _finish(worker: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    output, _ = worker.communicate(timeout=120)
+    output, _ = worker.communicate(timeout=250)
     return [json.loads(line) for line in output.splitlines() if line.endswith("}")]
 
 
@@ -63,12 +63,13 @@ async def test_killed_around_the_write(moment: str, asked: int, tmp_path: Path) 
         assert server.tally.asked.total() == asked
 
 
+@pytest.mark.timeout(600)
 async def test_killed_at_random_moments_no_stored_answer_is_asked_again(tmp_path: Path) -> None:
     store, count, dice = tmp_path / "store.db", 120, random.Random(7)
     stored: set[str] = set()
     asked: Counter[str] = Counter()
     with ModelServer(_slowly) as server:
-        for _ in range(6):
+        for _ in range(4):
             worker = _start(store, server.base_url, 0, count)
             # From the first fresh request on calls are under way, and any moment may be the last.
             await asyncio.to_thread(server.wait_for_asks, len(server.asks) + 1)

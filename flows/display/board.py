@@ -103,12 +103,13 @@ class Board:
         table = Table.grid(padding=(0, 1))
         for slug, entry in self._datasets.items():
             busy = "  ".join(f"{name}: {doing}" for name, doing in list(entry.active.items())[:3])
+            rest = "done" if entry.done >= entry.total else entry.phase
             table.add_row(
                 Text(slug, style="bold"),
                 ProgressBar(total=max(entry.total, 1), completed=entry.done, width=24),
                 Text(f"{entry.done}/{entry.total}"),
                 Text(f"{entry.states['verified']} verified", style="green"),
-                Text(busy or entry.phase, style="dim", overflow="ellipsis", no_wrap=True),
+                Text(busy or rest, style="dim", overflow="ellipsis", no_wrap=True),
             )
         clock = Text(f"{time.monotonic() - self._started:5.0f}s  {self._message}", style="dim")
         return Group(table, clock)

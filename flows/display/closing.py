@@ -18,8 +18,9 @@ from flows.runs.reports import RunReport
 def questions_table(rows: Sequence[QuestionRow]) -> Table:
     """One line per question, grouped by dataset in the order they were given."""
     table = Table(header_style="bold", expand=False)
-    for name in ("dataset", "question", "verdict"):
-        table.add_column(name, overflow="fold")
+    table.add_column("dataset", overflow="fold")
+    table.add_column("question", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
     for name in ("votes", "turns", "cells", "seconds"):
         table.add_column(name, justify="right")
     last = ""
@@ -57,7 +58,7 @@ def totals(rows: Sequence[QuestionRow]) -> str:
         parts.append(f"{len(rows) - len(fresh)} done by earlier runs")
     parts.append(f"{calls} model calls ({replayed} from the journal)")
     if saved:
-        parts.append(f"{saved} traces saved by stopping early")
+        parts.append(f"{saved} traces never launched, as none could have changed its verdict")
     return ", ".join(parts) + "."
 
 
@@ -72,7 +73,7 @@ def print_closing(report: RunReport, *, home: Path, console: Console | None = No
     console = console or Console()
     if report.rows:
         console.print(questions_table(report.rows))
-        console.print(totals(report.rows))
+        console.print(Text(totals(report.rows)))
     for line in _troubles(report):
         console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
     for label, folder in (("episodes", "episodes"), ("logs", f"logs/{report.run}"), ("results", "results")):

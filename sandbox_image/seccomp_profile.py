@@ -27,10 +27,10 @@ ALLOWED: dict[str, str] = {
         stat lstat fstat newfstatat statx statfs fstatfs getdents getdents64 readlink readlinkat getcwd chdir
         fchdir getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr""",
     "change files and folders": """
-        mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat chmod fchmod
-        fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat truncate ftruncate
-        fallocate fadvise64 fsync fdatasync sync_file_range copy_file_range sendfile setxattr lsetxattr
-        fsetxattr removexattr lremovexattr fremovexattr""",
+        mkdir mkdirat mknod mknodat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink
+        symlinkat chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat
+        truncate ftruncate fallocate fadvise64 fsync fdatasync sync_file_range copy_file_range sendfile setxattr
+        lsetxattr fsetxattr removexattr lremovexattr fremovexattr""",
     "memory": """
         brk mmap mprotect munmap mremap madvise mincore msync mlock mlock2 munlock membarrier get_mempolicy""",
     "processes and threads": """

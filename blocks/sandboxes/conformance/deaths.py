@@ -213,7 +213,6 @@ HOPELESS = {
     "nested handler",
     "finally for ever",
     "stops itself",
-    "GIL in int",
     "GIL in sum",
     "own group",
     "GIL in a deque",

@@ -145,7 +145,7 @@ async def a_memory_bomb_is_told_as_memory(arena: Arena) -> None:
     """Memory taken in any way, past the ceiling of a session, ends as `memory`; the siblings' memory is untouched."""
     async with arena.scene() as scene:
         for name, code in MEMORY.items():
-            result = await scene.attack(code, timeout_s=25)
+            result = await scene.attack(code, timeout_s=60)
             # Memory that belongs to no process may be refused at once.
             fair = ("memory", "error") if name in SHARED else ("memory",)
             expect(result.status in fair, f"{name}: {brief(result)}")
@@ -350,7 +350,7 @@ async def recursion_without_a_limit_is_told_truly(arena: Arena) -> None:
     async with arena.scene() as scene:
         for name in ("python", "repr", "json", "pickle"):
             code = lifted + RECURSION[name].replace("100_000", "3_000_000")
-            result = await scene.attack(code, timeout_s=20)
+            result = await scene.attack(code, timeout_s=60)
             expect(result.status in ("error", "memory", "killed"), f"{name}: {brief(result)}")
             if result.status == "killed":
                 expect("segmentation" in result.reason.lower(), f"{name}: the reason does not say it: {result.reason}")

@@ -50,8 +50,10 @@ class CellRunner:
         """Run a cell; never raises for what the code does."""
         error: BaseException | None = None
         try:
-            with self._interrupts.armed():
-                self._execute(cell, code)
+            # No context manager: those of the library touch the exception, whose class may be the user's.
+            self._interrupts.arm()
+            self._execute(cell, code)
+            self._interrupts.disarm()
         except BaseException as raised:
             self._interrupts.disarm()
             error = raised
@@ -61,7 +63,8 @@ class CellRunner:
         if error is None:
             return "ok"
         self._report(error)
-        return "memory" if isinstance(error, MemoryError) else "error"
+        # Asked of the type: an instance can claim to be of any class.
+        return "memory" if issubclass(type(error), MemoryError) else "error"
 
     def _execute(self, cell: int, code: str) -> None:
         filename = failures.cell_file(cell)
@@ -111,7 +114,7 @@ class CellRunner:
             self._figures.show()
 
     def _report(self, error: BaseException) -> None:
-        error.__traceback__ = failures.strip_machinery(error)
+        BaseException.with_traceback(error, failures.strip_machinery(error))
         report = failures.describe(error, self._scratch)
         if not self._events.event(type="error", **report):
             self._events.event(type="error", name=report["name"], message="", traceback="")

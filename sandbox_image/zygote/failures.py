@@ -22,7 +22,7 @@ def cell_file(cell: int) -> str:
 
 
 def describe(error: BaseException, scratch: str) -> dict[str, str]:
-    """Name, message and traceback of an exception, safe whatever its class does.
+    """Name, message and traceback of an exception. Never raises, whatever its class overrides.
 
     Args:
         error: The exception that ended the cell.
@@ -31,7 +31,7 @@ def describe(error: BaseException, scratch: str) -> dict[str, str]:
     try:
         text = _format(error, scratch)
     except BaseException as failure:
-        text = f"(the traceback cannot be shown: {class_name(failure)} while formatting it)"
+        text = f"{_places(error)}{class_name(error)} (formatting it failed with {class_name(failure)})\n"
     return {
         "name": class_name(error),
         "message": _shorten(_message(error), _MAX_MESSAGE),
@@ -40,9 +40,9 @@ def describe(error: BaseException, scratch: str) -> dict[str, str]:
 
 
 def class_name(error: BaseException) -> str:
-    """The name of an exception's class."""
-    name = type(error).__name__
-    return str.__str__(name) if isinstance(name, str) else "Exception"
+    """The name of an exception's class, whatever the class says of itself."""
+    name: str = type.__dict__["__name__"].__get__(type(error))
+    return name
 
 
 def install_hooks(scratch: str) -> None:
@@ -95,6 +95,17 @@ def _format(error: BaseException, scratch: str) -> str:
     return text.replace(f'File "{scratch}/', 'File "')
 
 
+def _places(error: BaseException) -> str:
+    """The lines of the user's cells the exception passed through, for one whose class breaks the usual formatting."""
+    lines, trace = [], strip_machinery(error)
+    while trace is not None:
+        cell = _CELL_FILE.fullmatch(trace.tb_frame.f_code.co_filename)
+        if cell:
+            lines.append(f"  Cell {cell[1]}, line {trace.tb_lineno}\n")
+        trace = trace.tb_next
+    return "Traceback (most recent call last):\n" + "".join(lines[-20:])
+
+
 def _parts(report: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
     pending, seen = [report], set()
     while pending:
@@ -113,7 +124,7 @@ def _is_own(filename: str, scratch: str) -> bool:
 
 def strip_machinery(error: BaseException) -> types.TracebackType | None:
     """The exception's traceback from the first of the user's frames on."""
-    trace = error.__traceback__
+    trace: types.TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
     while trace is not None and _CELL_FILE.fullmatch(trace.tb_frame.f_code.co_filename) is None:
         trace = trace.tb_next
     return trace

@@ -8,9 +8,13 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+# Bound now: a cell may replace the modules' attributes.
+_handle, _mask, _set_timer = signal.signal, signal.pthread_sigmask, signal.setitimer
+_this_thread, _main_thread = threading.current_thread, threading.main_thread
+
 
 class Interrupts:
-    """The session's SIGINT handler. Outside `armed` and inside `shielded` a signal is only remembered."""
+    """The session's SIGINT handler. Unless armed, and inside `shielded`, a signal is only remembered."""
 
     def __init__(self) -> None:
         self._armed = False
@@ -19,29 +23,24 @@ class Interrupts:
 
     def install(self) -> None:
         """Take the signal back from whatever the last cell made of it, and stop its timers."""
-        signal.signal(signal.SIGINT, self._arrived)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        _handle(signal.SIGINT, self._arrived)
+        _mask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
-            signal.setitimer(timer, 0)
+            _set_timer(timer, 0)
 
-    @contextlib.contextmanager
-    def armed(self) -> Iterator[None]:
-        """The user's code runs in here."""
+    def arm(self) -> None:
+        """The user's code runs from here on."""
         self._pending = False
-        try:
-            self._armed = True
-            yield
-        finally:
-            self._armed = False
+        self._armed = True
 
     def disarm(self) -> None:
-        """Repeat the end of `armed`, for the case that the signal struck while it was ending."""
+        """It has ended. May be repeated, for the case that the signal struck while the first call was on its way."""
         self._armed = False
 
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
         """Put off an interrupt until a frame is written whole. Signals reach the main thread only."""
-        if threading.current_thread() is not threading.main_thread():
+        if _this_thread() is not _main_thread():
             yield
             return
         self._shields += 1

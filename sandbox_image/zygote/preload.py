@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import io
 import os
-from typing import Final
+from typing import Any, Final
 
 _MODULES: Final = """
 numpy numpy.linalg numpy.random numpy.fft pandas pandas.api.types
@@ -45,6 +45,7 @@ def preload() -> None:
     """Import and warm up. Takes a few seconds, most of it reading shared libraries."""
     for name in _MODULES.split():
         importlib.import_module(name)
+    _find_thread_pools()
     _use_tables()
     _use_figures()
 
@@ -67,6 +68,16 @@ def set_display() -> None:
     pd.set_option("display.max_columns", 20)
     pd.set_option("display.max_rows", 30)
     pd.set_option("display.max_colwidth", 60)
+
+
+def _find_thread_pools() -> None:
+    """scikit-learn looks its thread pools up once; in a session there is no /proc to look in."""
+    from sklearn.utils.parallel import _get_threadpool_controller
+
+    # Later look-ups, by user code, ask the dynamic linker instead.
+    pools: Any = importlib.import_module("threadpoolctl")
+    pools._HAS_PROCFS = False
+    _get_threadpool_controller()
 
 
 def _use_tables() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import fcntl
-import io
+import json
 import os
 import signal
 import sys
@@ -32,11 +32,14 @@ from sandbox_image.zygote.interrupts import Interrupts
 from sandbox_image.zygote.limits import Limits
 from sandbox_image.zygote.preload import ENVIRONMENT
 from sandbox_image.zygote.protocol import Decoder, encode
+from sandbox_image.zygote.streams import CellStream
 from sandbox_image.zygote.walls.enter import Walls, enter_session
 from sandbox_image.zygote.walls.libraries import interpreter_folders
 from sandbox_image.zygote.walls.privileges import die_with_parent
 
 _NICER = 5
+# Bound now: a cell may replace the modules' attributes.
+_read, _dup2, _set_blocking, _loads = os.read, os.dup2, os.set_blocking, json.loads
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,11 @@ class _Session:
         """Run cells until the zygote is gone."""
         self._events.control(Inner.READY)
         while True:
-            data = os.read(COMMANDS_FD, 1 << 16)
+            data = _read(COMMANDS_FD, 1 << 16)
             if not data:
                 return
             for command in self._commands.feed(data):
-                request = command.json()
+                request = _loads(command.payload)
                 self._prepare()
                 ending = self._runner.run(request["cell"], request["code"])
                 self._finish()
@@ -150,34 +153,29 @@ class _Session:
     def _prepare(self) -> None:
         """Undo what an earlier cell did to the streams, the signals and the current folder."""
         self._restore_descriptors()
-        self._stdout, self._stderr = _stream(1), _stream(2)
+        self._stdout, self._stderr = CellStream(1), CellStream(2)
         sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[misc]
         restore_folder(self._scratch)
         self._interrupts.install()
 
     def _restore_descriptors(self) -> None:
-        os.dup2(SPARE_STDOUT_FD, 1)
-        os.dup2(SPARE_STDERR_FD, 2)
+        _dup2(SPARE_STDOUT_FD, 1)
+        _dup2(SPARE_STDERR_FD, 2)
         for descriptor in (1, 2, COMMANDS_FD, EVENTS_FD):
-            os.set_blocking(descriptor, True)
+            _set_blocking(descriptor, True)
 
     def _finish(self) -> None:
         """Everything printed must be in the pipe before DONE is, also what waited for a descriptor the cell closed."""
         self._restore_descriptors()
-        for stream in (sys.stdout, sys.stderr, self._stdout, self._stderr):
-            # The stream may be the user's own object, or closed.
-            with contextlib.suppress(Exception):
+        for stream in (sys.stdout, sys.stderr):
+            # It may be the user's own object, or closed.
+            with contextlib.suppress(BaseException):
                 stream.flush()
+        for own in (self._stdout, self._stderr):
+            with contextlib.suppress(ValueError, OSError):
+                own.settle()
         self._interrupts.install()
-
-
-def _stream(descriptor: int) -> io.TextIOWrapper:
-    # Lines go out at once, so that what was printed before a kill is not lost.
-    raw = io.FileIO(descriptor, "wb", closefd=False)
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", newline="\n", line_buffering=True
-    )
 
 
 def _no_input(prompt: object = "", /) -> str:

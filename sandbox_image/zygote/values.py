@@ -25,7 +25,7 @@ import datetime as dt
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -65,8 +65,10 @@ def to_tagged(value: object, max_bytes: int) -> Tagged:
 
 def type_name(value: object) -> str:
     """The qualified name of a value's type."""
-    kind = type(value)
-    module, name = _text_or(kind.__module__, "?"), _text_or(kind.__qualname__, "?")
+    # Read through `type` itself: a metaclass may answer anything for its classes' names.
+    names = type.__dict__
+    module = _text_or(_quietly(names["__module__"].__get__, type(value)), "?")
+    name = _text_or(_quietly(names["__qualname__"].__get__, type(value)), "?")
     return _clean(name if module == "builtins" else f"{module}.{name}")[:200]
 
 
@@ -79,6 +81,13 @@ def safe_repr(value: object, max_chars: int = _REPR_CHARS) -> str:
     except BaseException as error:
         return f"<{type_name(value)}: repr failed with {type(error).__name__}>"
     return _clean(text if len(text) <= max_chars else text[:max_chars] + "…")
+
+
+def _quietly(read: Callable[[type], object], kind: type) -> object:
+    try:
+        return read(kind)
+    except AttributeError:
+        return None
 
 
 def _text_or(value: object, fallback: str) -> str:

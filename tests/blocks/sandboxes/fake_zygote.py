@@ -52,8 +52,8 @@ class Fake:
             case Kind.DATA:
                 self.loaded()
             case Kind.OPEN | Kind.RESET:
-                if order := self.running.pop(session, None):
-                    self.end(session, order[1], status="killed", namespace="lost", reason="the session was reset")
+                if running := self.running.pop(session, None):
+                    self.end(session, running[1], status="killed", namespace="lost", reason="the session was reset")
                 self.sessions[session] = 0
                 self.say(Kind.OPENED, session, {"pid": 1, "seconds": 0.0})
             case Kind.CLOSE:

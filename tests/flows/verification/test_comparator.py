@@ -107,6 +107,8 @@ WRONGLY_EQUAL: list[tuple[object, object, dict[str, Any]]] = [
     (1_000_000_000, 1_000_000_001, INT),
     (1_000_000_000, 1_000_000_001, FLOAT),
     (2**64, 2**64 + 1, INT),
+    # A count and a float that is nearly it, where no type says that room is meant.
+    (1_000_000, 1_000_000.5, {}),
     (100.0, 100.9, FLOAT),
     (100.0, 102.9, FLOAT),
     (1e-9, 2e-9, FLOAT),
@@ -126,6 +128,7 @@ WRONGLY_EQUAL: list[tuple[object, object, dict[str, Any]]] = [
     ({1, 2}, [1, 2], {}),
     # Missing is not zero, not empty and not a text.
     (float("nan"), 0.0, FLOAT),
+    (float("nan"), None, {}),
     (float("inf"), float("-inf"), FLOAT),
     (float("inf"), 1e308, FLOAT),
     ("", "nan", {"type": "string"}),
@@ -455,6 +458,14 @@ def test_a_large_shuffled_table_with_noise_matches() -> None:
     assert compared(a, b, type="table") == Comparison(True, "tolerance")
     assert compared(a, b.round(3), type="table", decimals=2).equal is False
     assert compared(a.round(2), b, type="table", decimals=2).tier == "rounded"
+
+
+def test_noise_in_one_column_does_not_upset_the_order_of_a_large_table() -> None:
+    frame = pd.DataFrame({"x": [0.1] * 400, "y": [float(place) for place in range(1, 401)]})
+    noise = np.random.default_rng(3).uniform(-1e-12, 1e-12, 400)
+    noisy = frame.assign(x=frame.x * (1 + noise)).sample(frac=1, random_state=4).reset_index(drop=True)
+    assert len(frame) ** 2 > MAX_PAIRS
+    assert compared(frame, noisy, type="table") == Comparison(True, "tolerance")
 
 
 def test_what_cannot_be_matched_in_bounds_is_said_and_not_guessed() -> None:

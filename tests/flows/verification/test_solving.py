@@ -1,0 +1,154 @@
+"""One question from start to verdict: what is launched, what the verdict rests on, what cuts it off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from blocks.chat.errors import ServerFailure, WrongKey
+from blocks.chat.models import ChatReply, ChatRequest, Message
+from blocks.errors import SandboxError
+from flows.questions.records import AnswerSpec, Difficulty, Question
+from flows.verification.attempts import Role, Trace, TraceConfig, Turn
+from flows.verification.prompts import Task
+from flows.verification.solving import Solution, SolveConfig, Solver
+from flows.verification.trace_loop import SessionLike
+from tests.support.attempts import LocalSession, block, reply_of, request_key, task_on
+
+CONFIG = SolveConfig(trace=TraceConfig(model="m", max_turns=3))
+
+
+class ModelByTrace:
+    """Answers each trace by its sample index, and knows which traces asked."""
+
+    def __init__(self, say: Callable[[int], str | Exception]) -> None:
+        self.say = say
+        self.traces: set[int] = set()
+        self.hinted: set[int] = set()
+
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        self.traces.add(request.sample_index)
+        if "Hint" in json.dumps([message.content for message in request.messages]):
+            self.hinted.add(request.sample_index)
+        said = self.say(request.sample_index)
+        if isinstance(said, Exception):
+            raise said
+        return reply_of(Message(role="assistant", content=said), request_key(request))
+
+
+@asynccontextmanager
+async def session() -> AsyncIterator[SessionLike]:
+    yield LocalSession()
+
+
+def unwatched(role: Role, index: int, turn: Turn | None, trace: Trace | None) -> None:
+    """Nobody looks."""
+
+
+def question(difficulty: Difficulty = "easy", **facts: object) -> Task:
+    task = task_on()
+    data = {"id": "q", "text": "How many rows?", "hint": "Count.", "answer": AnswerSpec(type="int").model_dump()}
+    return task._replace(question=Question.model_validate({**data, "difficulty": difficulty, **facts}))
+
+
+async def solve(model: ModelByTrace, task: Task) -> Solution:
+    return await Solver(model, session, task, CONFIG, unwatched).solve()
+
+
+def submits(answers: dict[int, object]) -> ModelByTrace:
+    return ModelByTrace(lambda index: block(f"submit({answers[index]})"))
+
+
+async def test_agreement_is_verified_without_the_last_trace() -> None:
+    model = submits({0: 4, 1: 4, 2: 4})
+    solution = await solve(model, question())
+    assert solution.verdict.verdict == "verified"
+    assert solution.verdict.traces_saved == 1
+    assert model.traces == {0, 1, 2}, "the third independent trace could not have changed the verdict"
+    assert model.hinted == {0}, "only the gold trace is told the hint"
+    assert [trace.role for trace in solution.traces] == ["gold", "independent", "independent"]
+
+
+async def test_a_split_vote_launches_one_more() -> None:
+    model = submits({0: 4, 1: 4, 2: 5, 3: 4})
+    solution = await solve(model, question())
+    assert solution.verdict.verdict == "verified"
+    assert model.traces == {0, 1, 2, 3}
+
+
+async def test_traces_that_agree_against_the_gold_one() -> None:
+    assert (await solve(submits({0: 4, 1: 5, 2: 5}), question())).verdict.verdict == "hint_misleading"
+
+
+async def test_a_gold_trace_without_an_answer_costs_no_independent_ones() -> None:
+    model = ModelByTrace(lambda index: "I would rather not.")
+    solution = await solve(model, question("very_hard"))
+    assert (solution.verdict.verdict, solution.finished) == ("too_hard", True)
+    assert model.traces == {0}
+    assert solution.verdict.traces_saved == 6
+
+
+async def test_code_that_fails_to_the_end() -> None:
+    solution = await solve(ModelByTrace(lambda index: block("1 / 0")), question())
+    assert solution.verdict.verdict == "execution_failed"
+    assert "ZeroDivisionError" in solution.verdict.explanation
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "users"),
+    [(WrongKey("The key is refused."), "wrong_key", True), (ServerFailure("It is down."), "server_failure", False)],
+)
+async def test_a_model_that_cannot_be_asked_leaves_the_question_open(error: Exception, kind: str, users: bool) -> None:
+    solution = await solve(ModelByTrace(lambda index: error), question())
+    assert not solution.finished
+    assert solution.obstacle is not None
+    assert (solution.obstacle.kind, solution.obstacle.users) == (kind, users)
+
+
+async def test_an_outage_of_one_trace_only_cuts_off_when_it_matters() -> None:
+    def say(index: int) -> str | Exception:
+        return ServerFailure("It is down.") if index == 2 else block("submit(4)")
+
+    solution = await solve(ModelByTrace(say), question())
+    assert solution.verdict.verdict == "verified", "the third trace makes up for the second"
+
+
+async def test_no_session_is_an_obstacle_not_an_exception() -> None:
+    @asynccontextmanager
+    async def refused() -> AsyncIterator[SessionLike]:
+        raise SandboxError("No session could be had.")
+        yield LocalSession()
+
+    solution = await Solver(submits({0: 4}), refused, question(), CONFIG, unwatched).solve()
+    assert not solution.finished
+    assert solution.obstacle is not None
+    assert "No session" in solution.obstacle.message
+
+
+class TestGroundTruth:
+    """Questions whose answer is known need one trace and no vote."""
+
+    async def test_reference_program_decides(self) -> None:
+        model = submits({1: 4})
+        solution = await solve(model, question(reference_program="submit(len(df))"))
+        assert solution.verdict.verdict == "verified"
+        assert [trace.role for trace in solution.traces] == ["reference", "independent"]
+        assert not model.hinted
+
+    async def test_another_answer_is_a_mismatch(self) -> None:
+        solution = await solve(submits({1: 5}), question(reference_program="submit(len(df))"))
+        assert (solution.verdict.verdict, solution.finished) == ("mismatch", True)
+
+    async def test_a_broken_program_asks_nobody(self) -> None:
+        model = submits({})
+        solution = await solve(model, question(reference_program="submit(len(dff))"))
+        assert solution.verdict.verdict == "execution_failed"
+        assert not model.traces
+
+    async def test_a_given_answer_needs_no_program(self) -> None:
+        solution = await solve(submits({1: 4}), question(ground_truth=4))
+        assert solution.verdict.verdict == "verified"
+        assert [trace.role for trace in solution.traces] == ["independent"]

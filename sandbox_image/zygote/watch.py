@@ -36,7 +36,7 @@ class Watch:
         now = time.monotonic()
         self._private_at = now + _PRIVATE_EVERY_S
         self._files_at = now + _FILES_EVERY_S
-        self._free_before = free_bytes(worker.scratch)
+        self._free_before = free_room(worker.scratch)
         procfs.reset_high_water(worker.pid)
 
     def look(self) -> Breach | None:
@@ -59,9 +59,7 @@ class Watch:
 
     def last_look_at_files(self) -> Breach | None:
         """After the cell: a quick one may have filled the folder between two looks."""
-        if self._free_before - free_bytes(self._worker.scratch) < self._limits.scratch_bytes // 4:
-            return None
-        return self._measure_files()
+        return self._measure_files() if self._shrunk() else None
 
     def _memory(self, status: procfs.Status) -> Breach | None:
         used = status.own - self._worker.base.own
@@ -78,13 +76,18 @@ class Watch:
 
     def _files(self, status: procfs.Status) -> Breach | None:
         now = time.monotonic()
-        shrunk = self._free_before - free_bytes(self._worker.scratch)
-        if now < self._files_at and shrunk < self._limits.scratch_bytes // 4:
+        if now < self._files_at and not self._shrunk():
             return None
         breach = self._measure_files()
-        self._free_before = free_bytes(self._worker.scratch)
+        self._free_before = free_room(self._worker.scratch)
         self._files_at = _next(now, _FILES_EVERY_S)
         return breach
+
+    def _shrunk(self) -> bool:
+        """Whether the file system lost so much room since the last look that a new one is worth its cost."""
+        room, before = free_room(self._worker.scratch), self._free_before
+        lost = before.bytes - room.bytes
+        return lost >= self._limits.scratch_bytes // 4 or before.entries - room.entries >= scratch.MAX_ENTRIES // 4
 
     def _measure_files(self) -> Breach | None:
         limit = self._limits.scratch_bytes
@@ -99,10 +102,18 @@ class Watch:
         return None
 
 
-def free_bytes(path: str) -> int:
+class Room(NamedTuple):
+    """What a file system has left."""
+
+    bytes: int
+    entries: int
+    """Files and folders; in memory-backed ones these take no bytes."""
+
+
+def free_room(path: str) -> Room:
     """Free room of the file system a folder lies on."""
     info = os.statvfs(path)
-    return info.f_bfree * info.f_frsize
+    return Room(info.f_bfree * info.f_frsize, info.f_ffree)
 
 
 def _next(begun: float, interval: float) -> float:

@@ -224,13 +224,13 @@ async def a_hang_ends_by_the_clock(arena: Arena) -> None:
     """Code that never ends is told as `timeout`, in time; whether the variables survived is said and is true."""
     async with arena.scene() as scene:
         for name, code in HANGS.items():
-            result = await scene.attack(f"mine = 1\nprint('before', flush=True)\n{code}", timeout_s=0.7)
+            result = await scene.attack(f"mine = 1\nprint('before', flush=True)\n{code}", timeout_s=1.0)
             # The watch on memory may come first where a number grows without end.
             growing: tuple[CellStatus, ...] = ("timeout", "memory") if name == "GIL in int" else ("timeout",)
             expect(result.status in growing, f"{name}: {brief(result)}")
             expect(result.reason, f"{name}: no reason is given")
             expect("before" in result.stdout, f"{name}: the output is lost: {brief(result)}")
-            expect(result.wall_s < 12, f"{name}: ended only after {result.wall_s:.1f} s")
+            expect(result.wall_s < 30, f"{name}: ended only after {result.wall_s:.1f} s")
             expect(
                 name not in HOPELESS or not result.namespace_kept,
                 f"{name}: nothing could survive this: {brief(result)}",
@@ -248,7 +248,7 @@ async def honest_hangs_keep_their_variables(arena: Arena) -> None:
     async with arena.scene() as scene:
         for name in ("loop", "sleep", "regular expression"):
             await scene.attack("kept = 5")
-            result = await scene.ends(HANGS[name], "timeout", timeout_s=0.7)
+            result = await scene.ends(HANGS[name], "timeout", timeout_s=1.5)
             expect(result.namespace_kept, f"{name}: {brief(result)}")
             expect((await scene.attacker.run("kept")).value == "5", f"{name}: the variables are gone")
 

@@ -206,13 +206,13 @@ async def limits_of_the_sandbox_hold(arena: Arena) -> None:
             expect("2" in str(error), f"the limit is not named: {error}")
         else:
             expect(False, "a third session opened where two are allowed")
-        figures = await one.run("for n in range(3): plt.figure(); plt.plot([n])")
+        figures = await one.run("for n in range(3): plt.figure(); plt.plot([n])", timeout_s=60)
         expect(len(figures.figures) == 1, f"{len(figures.figures)} figures where one is allowed")
         timed = await one.run("while True: pass")
         expect(timed.status == "timeout", f"the sandbox's own time limit did not hold: {brief(timed)}")
         await one.close()
         async with await sandbox.session() as third:
-            expect((await third.run("len(df)")).value == "200", "the freed place does not work")
+            expect((await third.run("len(df)", timeout_s=60)).value == "200", "the freed place does not work")
 
 
 @check

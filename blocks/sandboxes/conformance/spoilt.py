@@ -119,7 +119,7 @@ async def a_spoilt_interpreter_costs_only_itself(arena: Arena) -> None:
 async def common_patches_do_not_stop_the_session(arena: Arena) -> None:
     """What honest but careless code overwrites (print, submit, hooks, df, list) breaks no later cell."""
     async with arena.scene() as scene:
-        for name in ("print", "submit", "warnings", "sys", "matplotlib"):
+        for name in ("print", "submit", "warnings", "sys"):
             await scene.attack(SPOILT[name], timeout_s=5)
             after = await scene.attacker.run("1 + 1")
             expect(after.status == "ok" and after.value == "2", f"{name}: {brief(after)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import queue
@@ -82,7 +83,7 @@ class Database:
         Raises:
             JournalError: The file cannot be read.
         """
-        return await asyncio.wrap_future(self.submit(job, write=False))
+        return await finished(self.submit(job, write=False))
 
     async def write(self, job: Job[T], *, durable: bool = True) -> T:
         """Runs a job that writes and returns when it is committed; once queued it runs even if the waiter is cancelled.
@@ -94,7 +95,7 @@ class Database:
         Raises:
             JournalError: The file cannot be written.
         """
-        return await asyncio.shield(asyncio.wrap_future(self.submit(job, write=True, durable=durable)))
+        return await finished(self.submit(job, write=True, durable=durable))
 
     def submit(self, job: Job[T], *, write: bool, durable: bool = False) -> Future[T]:
         """Queues a job without waiting for it."""
@@ -219,6 +220,21 @@ class Database:
             return
         for task, result in zip(tasks, results, strict=True):
             task.future.set_result(result)
+
+
+async def finished(task: Future[T]) -> T:
+    """The result of a queued job. Cancelling the wait leaves the job alone, and so does closing the event loop."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def wake(_: Future[T]) -> None:
+        # RuntimeError: the loop has been closed, so nobody waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(done.set)
+
+    task.add_done_callback(wake)
+    await done.wait()
+    return task.result()
 
 
 def _is_locked(error: BaseException) -> bool:

@@ -177,6 +177,8 @@ def _answer(
     body: Mapping[str, Any],
     asked_model: str,
 ) -> Answer:
+    if reason == "error":
+        raise MalformedReply("The provider broke the model's answer off.")
     # An empty answer that cost tokens is the model's answer; one that cost nothing is no answer.
     if not (content or reasoning or calls or usage.completion_tokens or reason == FILTERED):
         raise MalformedReply("The model's reply is empty.")

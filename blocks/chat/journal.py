@@ -9,6 +9,7 @@ for an owner that hangs, after its heartbeat has been silent for `LEASE_S`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import Future
@@ -22,7 +23,7 @@ from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from blocks.chat import exported, rows
-from blocks.chat.database import Chore, Database
+from blocks.chat.database import Chore, Database, finished
 from blocks.chat.models import ChatReply
 from blocks.chat.owners import life, new_owner
 from blocks.chat.records import JournalRecord
@@ -37,6 +38,8 @@ POLL_S = (0.02, 1.0)
 """First and longest pause between looks at a claim that another holds."""
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Replies(Protocol):
@@ -121,6 +124,8 @@ class Journal:
             if not isinstance(outcome, Holder):
                 return outcome
             now = time.monotonic()
+            if seen is None:
+                log.info("Another process is making call %s; waiting for its answer.", key[:12])
             if outcome != seen:
                 seen, since = outcome, now
             stale = seen if now - since >= self._lease_s else None
@@ -131,7 +136,7 @@ class Journal:
         """Claims the call (None), or says who holds it, or gives its reply."""
         future = self._database.submit(lambda connection: self._claim_job(connection, key, stale), write=True)
         try:
-            return await asyncio.shield(asyncio.wrap_future(future))
+            return await finished(future)
         except asyncio.CancelledError:
             # The claim may be made after we have gone; if it is ours, it must not stay.
             future.add_done_callback(lambda done: self._release_if_made(done, key))

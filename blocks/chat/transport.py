@@ -99,13 +99,14 @@ class Transport:
     def __init__(self, *, trust_proxy: bool = False) -> None:
         self._trust_proxy = trust_proxy
         self._pool: _Pool | None = None
+        self._pools: dict[bool, _Pool] = {}
 
     def _take_share(self) -> _Pool:
         if self._pool is None:
-            pools = _pools.setdefault(asyncio.get_running_loop(), {})
-            if self._trust_proxy not in pools:
-                pools[self._trust_proxy] = _Pool(self._trust_proxy)
-            self._pool = pools[self._trust_proxy]
+            self._pools = _pools.setdefault(asyncio.get_running_loop(), {})
+            if self._trust_proxy not in self._pools:
+                self._pools[self._trust_proxy] = _Pool(self._trust_proxy)
+            self._pool = self._pools[self._trust_proxy]
             self._pool.users += 1
         return self._pool
 
@@ -116,7 +117,7 @@ class Transport:
             return
         pool.users -= 1
         if not pool.users:
-            del _pools[asyncio.get_running_loop()][self._trust_proxy]
+            del self._pools[self._trust_proxy]
             await pool.close()
 
     async def post(self, endpoint: Endpoint, body: Mapping[str, Any], key: str, timeout_s: float) -> Exchange:

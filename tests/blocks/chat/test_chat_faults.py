@@ -232,6 +232,7 @@ async def test_a_conversation_that_does_not_fit(
         (Answer(content="", usage={"prompt_tokens": 5, "completion_tokens": 0}), MalformedReply, 3),
         (Answer(body=json.dumps(_openai("Upstream overloaded", code=502)).encode()), ServerFailure, 3),
         (Answer(body=json.dumps({"choices": [{"error": {"code": 429, "message": "slow"}}]}).encode()), RateLimited, 3),
+        (Answer(content="half an ans", finish_reason="error"), MalformedReply, 3),
         (Answer(cut_at=20), ConnectionLost, 3),
         (Answer(drop=True), ConnectionLost, 3),
     ],

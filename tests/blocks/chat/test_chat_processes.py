@@ -27,9 +27,11 @@ from tests.support.model_server import ModelServer
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def _start(store: Path, url: str, first: int, last: int, *options: str) -> subprocess.Popen[str]:
+def _start(
+    store: Path, url: str, first: int, last: int, *options: str, stderr: int | None = None
+) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.support.chat_worker", str(store), url, str(first), str(last), *options]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
 def _finish(worker: subprocess.Popen[str]) -> list[dict[str, Any]]:
@@ -106,6 +108,20 @@ async def test_processes_that_want_the_same_calls_pay_for_each_once(tmp_path: Pa
         }
     paid = sum(not reply["replayed"] for of_one in replies for reply in of_one)
     assert paid == 30
+
+
+async def test_an_interrupted_process_leaves_quietly_and_gives_its_claims_back(tmp_path: Path) -> None:
+    with ModelServer(lambda _: Answer(stall=True)) as server:
+        worker = _start(tmp_path / "store.db", server.base_url, 0, 5, stderr=subprocess.PIPE)
+        await asyncio.to_thread(server.wait_for_asks, 5)
+        worker.send_signal(signal.SIGINT)
+        _, said = worker.communicate(timeout=250)
+    assert said.strip().endswith("KeyboardInterrupt")
+    assert "closed" not in said
+    assert "exception calling callback" not in said
+    with sqlite3.connect(tmp_path / "store.db") as file:
+        assert file.execute("SELECT count(*) FROM journal_claims").fetchone() == (0,)
+        assert file.execute("SELECT count(*) FROM journal_owners").fetchone() == (0,)
 
 
 async def test_a_living_owner_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:

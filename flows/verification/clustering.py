@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from flows.answers.answers import Answer
+from flows.answers.comparator import compare
+from flows.answers.tiers import Tier, rank, weakest
 from flows.questions.records import AnswerSpec
-from flows.verification.answers import Answer
-from flows.verification.comparator import compare
-from flows.verification.tiers import Tier, rank, weakest
 
 MAX_ANSWERS = 32
 """Answers that can be clustered exactly in no time; far above any number of traces."""

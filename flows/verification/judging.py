@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from flows.answers.answers import Answer, render
+from flows.answers.comparator import COMPARATOR_VERSION, compare, matches_itself
+from flows.answers.tiers import Tier
 from flows.questions.records import AnswerSpec
-from flows.verification.answers import Answer, render
-from flows.verification.comparator import COMPARATOR_VERSION, compare, matches_itself
-from flows.verification.tiers import Tier
 from flows.verification.verdicts import AnswerCluster, Ballot, Outcome, Verdict, VerdictName, Votes
 
 

@@ -15,10 +15,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from blocks.sandboxes.models import LoadedDataset, SandboxInfo, TaggedValue
+from flows.answers.comparator import COMPARATOR_VERSION
 from flows.questions.records import Question, content_key
 from flows.tables.dataset import Dataset
 from flows.verification.attempts import PromptId, Role, Trace, TraceConfig, UsageTotals
-from flows.verification.comparator import COMPARATOR_VERSION
 from flows.verification.prompts import prompt_id
 from flows.verification.provenance import CodeVersion, code_version
 from flows.verification.triangulation import TriangulationRule

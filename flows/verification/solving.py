@@ -16,7 +16,7 @@ from pydantic import Field
 
 from blocks.chat.models import ChatClient
 from blocks.errors import SandboxError, SandboxUnavailable
-from flows.verification.answers import parse_answer, parse_reference
+from flows.answers.answers import parse_answer, parse_reference
 from flows.verification.attempts import Frozen, Role, Trace, TraceConfig, TraceError, Turn
 from flows.verification.judging import judge_reference
 from flows.verification.prompts import Task

@@ -15,11 +15,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from flows.answers.answers import Answer, render
+from flows.answers.comparator import COMPARATOR_VERSION
+from flows.answers.tiers import Tier
 from flows.questions.records import AnswerSpec, Difficulty
-from flows.verification.answers import Answer, render
 from flows.verification.clustering import Cluster, MatchGraph
-from flows.verification.comparator import COMPARATOR_VERSION
-from flows.verification.tiers import Tier
 from flows.verification.verdicts import AnswerCluster, Ballot, Frozen, Verdict, VerdictName, Votes
 
 MAX_PLANNED = 16

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.verification.answers import Answer
-from flows.verification.tiers import Tier
+from flows.answers.answers import Answer
+from flows.answers.tiers import Tier
 
 Outcome = Literal["answered", "no_answer", "failed", "budget", "error"]
 """How a trace ended, as far as a vote is concerned.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from blocks.sandboxes.models import LoadedDataset, SandboxInfo
+from flows.answers.answers import parse_answer
 from flows.questions.records import Question
 from flows.tables.dataset import Dataset
-from flows.verification.answers import parse_answer
 from flows.verification.attempts import Trace, TraceConfig
 from flows.verification.prompts import Task
 from flows.verification.records import DatasetRef, Episode, EpisodePlan, make_episode

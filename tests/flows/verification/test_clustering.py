@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.answers.answers import Answer, parse_reference
 from flows.questions.records import AnswerSpec
-from flows.verification.answers import Answer, parse_reference
 from flows.verification.clustering import MAX_ANSWERS, MatchGraph
 from tests.support.properties import PATIENT
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from flows.answers.answers import Answer, parse_answer, parse_reference
+from flows.answers.nodes import Opaque
 from flows.questions.records import AnswerSpec, Difficulty
-from flows.verification.answers import Answer, parse_answer, parse_reference
 from flows.verification.judging import judge_reference
-from flows.verification.nodes import Opaque
 from flows.verification.triangulation import (
     Tally,
     Triangulation,

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 
-from flows.questions.records import AnswerSpec, AnswerType
-from flows.verification.folding import fold
-from flows.verification.moments import parse_date
-from flows.verification.nodes import (
+from flows.answers.folding import fold
+from flows.answers.moments import parse_date
+from flows.answers.nodes import (
     WIDE,
     Collection,
     Day,
@@ -28,9 +27,10 @@ from flows.verification.nodes import (
     is_nan,
     label_text,
 )
-from flows.verification.numerals import parse_number, seconds_of
-from flows.verification.readers import JsonPairs, read_json
-from flows.verification.tabular import TableShaper
+from flows.answers.numerals import parse_number, seconds_of
+from flows.answers.readers import JsonPairs, read_json
+from flows.answers.tabular import TableShaper
+from flows.questions.records import AnswerSpec, AnswerType
 
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _SCALAR_TYPES = frozenset({"bool", "int", "float", "percent", "date", "string"})

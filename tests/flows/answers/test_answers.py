@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.sandboxes.models import SandboxLimits
+from flows.answers.answers import Answer, parse_answer, parse_reference, render
+from flows.answers.folding import fold
+from flows.answers.moments import parse_date
+from flows.answers.nodes import Day, Moment, Number, canonical
+from flows.answers.numerals import parse_number
+from flows.answers.readers import MAX_DEPTH, MAX_NODES, read_tagged
 from flows.questions.records import AnswerSpec
-from flows.verification.answers import Answer, parse_answer, parse_reference, render
-from flows.verification.folding import fold
-from flows.verification.moments import parse_date
-from flows.verification.nodes import Day, Moment, Number, canonical
-from flows.verification.numerals import parse_number
-from flows.verification.readers import MAX_DEPTH, MAX_NODES, read_tagged
 from sandbox_image.zygote.values import to_tagged
 from tests.support.properties import PATIENT
 
@@ -525,7 +525,7 @@ def test_a_one_element_list_is_unwrapped_at_any_depth() -> None:
 
 
 def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.verification.readers.MAX_NODES", 1000)
+    monkeypatch.setattr("flows.answers.readers.MAX_NODES", 1000)
     raw = {"t": "list", "v": [{"t": "int", "v": 1}] * 999}
     assert parse_answer(raw, AnswerSpec()).usable
     raw["v"] = [{"t": "list", "v": raw["v"][:500]}] * 2

@@ -7,8 +7,8 @@ from collections.abc import Mapping as MappingABC
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from flows.verification.moments import parse_date
-from flows.verification.nodes import (
+from flows.answers.moments import parse_date
+from flows.answers.nodes import (
     Collection,
     Day,
     Duration,
@@ -23,7 +23,7 @@ from flows.verification.nodes import (
     Table,
     Text,
 )
-from flows.verification.numerals import MAX_DIGITS
+from flows.answers.numerals import MAX_DIGITS
 
 MAX_DEPTH = 32
 """Levels of nesting an answer may have."""

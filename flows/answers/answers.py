@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flows.answers.nodes import Kind, Node, Opaque, Table, canonical, is_comparable, render_node, with_article
+from flows.answers.readers import read_json, read_tagged
+from flows.answers.shaping import Shaper
 from flows.questions.records import AnswerSpec, AnswerType
-from flows.verification.nodes import Kind, Node, Opaque, Table, canonical, is_comparable, render_node, with_article
-from flows.verification.readers import read_json, read_tagged
-from flows.verification.shaping import Shaper
 
 _KINDS: dict[AnswerType, frozenset[Kind]] = {
     "bool": frozenset({"bool"}),

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from flows.answers.answers import Answer, parse_answer, parse_reference
+from flows.answers.comparator import MAX_PAIRS, Comparison, compare, matches_itself
+from flows.answers.matching import matching_size
+from flows.answers.tiers import TIERS, Tier, rank, weakest
 from flows.questions.records import AnswerSpec
-from flows.verification.answers import Answer, parse_answer, parse_reference
-from flows.verification.comparator import MAX_PAIRS, Comparison, compare, matches_itself
-from flows.verification.matching import matching_size
-from flows.verification.tiers import TIERS, Tier, rank, weakest
 from sandbox_image.zygote.values import to_tagged
 from tests.support.properties import PATIENT
 
@@ -476,7 +476,7 @@ def test_what_cannot_be_matched_in_bounds_is_said_and_not_guessed() -> None:
 
 
 def test_the_work_of_a_hostile_comparison_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.verification.comparator.MAX_STEPS", 1000)
+    monkeypatch.setattr("flows.answers.comparator.MAX_STEPS", 1000)
     nested: list[object] = [[place * 0.001] for place in range(100)]
     assert compared(nested, nested[::-1], type="set").equal
     found = compared(nested, [[place * 0.001 + 1e-12] for place in range(100)], type="set")

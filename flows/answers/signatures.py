@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flows.verification.folding import fold
-from flows.verification.nodes import (
+from flows.answers.folding import fold
+from flows.answers.nodes import (
     Collection,
     Day,
     Duration,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
+from flows.answers.nodes import WIDE, Number
 from flows.questions.records import AnswerType
-from flows.verification.nodes import WIDE, Number
 
 Tier = Literal["exact", "canonical", "rounded", "tolerance", "loose", "none"]
 TIERS: tuple[Tier, ...] = ("exact", "canonical", "rounded", "tolerance", "loose", "none")

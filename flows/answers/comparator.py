@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from flows.questions.records import AnswerSpec, AnswerType
-from flows.verification.answers import Answer, render
-from flows.verification.folding import fold
-from flows.verification.matching import matching_size
-from flows.verification.nodes import (
+from flows.answers.answers import Answer, render
+from flows.answers.folding import fold
+from flows.answers.matching import matching_size
+from flows.answers.nodes import (
     Collection,
     Day,
     Duration,
@@ -30,8 +29,9 @@ from flows.verification.nodes import (
     render_node,
     with_article,
 )
-from flows.verification.signatures import key_text, moment_text, order, signature
-from flows.verification.tiers import TIERS, Tier, number_tier, rank, weakest
+from flows.answers.signatures import key_text, moment_text, order, signature
+from flows.answers.tiers import TIERS, Tier, number_tier, rank, weakest
+from flows.questions.records import AnswerSpec, AnswerType
 
 COMPARATOR_VERSION = "1"
 """Changes whenever any pair of answers could compare differently; part of the episode key."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from flows.verification.folding import fold
-from flows.verification.nodes import WIDE
+from flows.answers.folding import fold
+from flows.answers.nodes import WIDE
 
 MAX_DIGITS = 4000
 """Digits a number may have; a longer one stays text."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flows.answers.folding import fold
+from flows.answers.nodes import Listing, Mapping, Node, Table, Text, canonical, label_text, render_node
 from flows.questions.records import AnswerSpec
-from flows.verification.folding import fold
-from flows.verification.nodes import Listing, Mapping, Node, Table, Text, canonical, label_text, render_node
 
 
 class TableShaper:

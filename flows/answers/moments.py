@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 
-from flows.verification.folding import fold
-from flows.verification.nodes import Day, Moment
+from flows.answers.folding import fold
+from flows.answers.nodes import Day, Moment
 
 _MAX_TEXT = 80
 _MONTHS = {

@@ -25,7 +25,7 @@ NOTICED_BY = {
         "environments_hold_no_secret",
         "memory_of_others_cannot_be_touched",
         "descriptors_are_its_own",
-        "nothing_outside_scratch_can_be_written",
+        # Not nothing_outside_scratch_can_be_written: with this wall gone it really removes the machine's libraries.
     ],
     "seccomp": [
         "no_socket_of_any_family_opens",
@@ -34,13 +34,12 @@ NOTICED_BY = {
         "kernel_interfaces_are_closed",
         "no_process_can_be_started",
         "others_cannot_be_controlled",
-        "metadata_outside_scratch_cannot_be_changed",
+        # Not metadata_outside_scratch_cannot_be_changed, for the same reason.
     ],
     "signal walls": ["others_cannot_be_signalled", "input_output_signals_do_not_escape"],
     "closing": ["descriptors_are_its_own"],
     "watch": ["a_memory_bomb_is_told_as_memory", "a_thread_bomb_is_stopped", "a_full_disk_is_the_writers_own"],
 }
-CASES = [(fault, name) for fault, names in NOTICED_BY.items() for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +51,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("fault", "promise"), CASES, ids=lambda value: value.replace(" ", "-"))
-async def test_a_missing_wall_is_noticed(folder: Path, fault: str, promise: str) -> None:
+@pytest.mark.parametrize("fault", NOTICED_BY, ids=lambda value: value.replace(" ", "-"))
+async def test_a_missing_wall_is_noticed(folder: Path, fault: str) -> None:
+    unnoticed = []
     async with Arena.open(Subject(factory=FACTORY, options={"without": fault}), folder) as arena:
-        with pytest.raises(PromiseBroken):
-            await asyncio.wait_for(CHECKS[promise](arena), 120)
+        for promise in NOTICED_BY[fault]:
+            try:
+                await asyncio.wait_for(CHECKS[promise](arena), 200)
+            except PromiseBroken:
+                continue
+            unnoticed.append(promise)
+    assert not unnoticed
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

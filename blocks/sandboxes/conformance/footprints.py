@@ -52,7 +52,7 @@ WRITE = {
     "move": moved,
     "unnamed file": unnamed,
     "climb": climbed,
-    "tempfile": lambda folder: tempfile.mkdtemp(dir=folder),
+    "tempfile": lambda folder: os.rmdir(tempfile.mkdtemp(dir=folder)),
     "csv": lambda folder: df.to_csv(f"{folder}/{NAME}"),
 }
 """
@@ -75,7 +75,16 @@ told = {}
 for folder in sorted(folder for folder in folders if os.path.isdir(folder)):
     for way, write in WRITE.items():
         told[f"{way} {folder}"] = tried(write, folder)
-for path in (numpy.__file__, os.__file__, HOST_FOLDER + "/data.csv", HOST_FOLDER + "/secret.txt"):
+    # A wall that is missing is to be told of, not to cost the machine a folder full of debris.
+    left = f"{folder}/{NAME}"
+    if os.path.isdir(left) and not os.path.islink(left):
+        tried(os.rmdir, left)
+    else:
+        tried(os.unlink, left)
+# Library files are opened for writing and nothing more; what destroys on success is tried on what was put there for it.
+for path in (numpy.__file__, os.__file__):
+    told[f"write {path}"] = tried(lambda: open(path, "r+b").close())
+for path in (HOST_FOLDER + "/data.csv", HOST_FOLDER + "/secret.txt"):
     if os.path.exists(path):
         told[f"append {path}"] = tried(open, path, "a")
         told[f"truncate {path}"] = tried(os.truncate, path, 0)
@@ -84,7 +93,7 @@ for path in (numpy.__file__, os.__file__, HOST_FOLDER + "/data.csv", HOST_FOLDER
         told[f"overwrite {path}"] = tried(os.rename, "mine", path)
 for name in ("/dev/sda", "/dev/vda", "/dev/mem", "/dev/kmsg", "/dev/tty"):
     if os.path.exists(name):
-        told[f"device {name}"] = tried(open, name, "wb")
+        told[f"device {name}"] = tried(lambda: os.close(os.open(name, os.O_WRONLY)))
 submit(told)
 """
         )
@@ -100,16 +109,13 @@ submit(told)
 
 @check
 async def metadata_outside_scratch_cannot_be_changed(arena: Arena) -> None:
-    """Modes, owners, times and extended attributes of host and library files stay, whatever chmod and the like say."""
-    import pandas
-
-    targets = [arena.folder / "secret.txt", arena.folder, Path(pandas.__file__)]
+    """Modes, owners, times and extended attributes of host files stay, whatever chmod and the like say."""
+    targets = [arena.folder / "secret.txt", arena.folder]
     before = [_metadata(path) for path in targets]
     async with arena.scene() as scene:
         told = await scene.findings(
             """
-            import pandas
-            paths = [HOST_FOLDER + "/secret.txt", HOST_FOLDER, pandas.__file__]
+            paths = [HOST_FOLDER + "/secret.txt", HOST_FOLDER]
             was = [tuple(os.stat(path))[:9] if os.path.exists(path) else None for path in paths]
             for path in paths:
                 tried(os.chmod, path, 0o777)

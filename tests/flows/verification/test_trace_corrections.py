@@ -98,6 +98,7 @@ UNGROUNDED = [
     ("n = len(df)", "", "no code line"),
     ("n = len(df)", "# n = len(df)", "no code line"),
     ("n = 5", "5", "no code line"),
+    ("a = 1\nb = a + 1", "a = 1\nb = a + 2", "in no code that ran"),
     ("s = 'n = len(df)'", "n = len(df)", "in no code that ran"),
 ]
 

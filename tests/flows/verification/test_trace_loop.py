@@ -126,7 +126,12 @@ async def test_parallel_calls_run_as_one_cell_and_each_gets_a_result() -> None:
     trace = await attempt(ScriptedModel(two, block("submit(x1 + x2)")), session)
     assert session.ran[0] == "x1 = 1\n\nx2 = 2"
     assert trace.answer == {"t": "int", "v": 3}
-    assert [m.tool_call_id for m in trace.messages if m.role == "tool"] == ["c1", "c2"]
+    results = [m for m in trace.messages if m.role == "tool"]
+    assert [m.tool_call_id for m in results] == ["c1", "c2"]
+    assert "[run 1: ok]" in results[0].content
+    assert "ran together with your first call" in results[1].content
+    assert "replies left" not in results[0].content
+    assert "replies left" in results[1].content
 
 
 async def test_a_bad_call_rejects_all_calls_and_answers_each() -> None:

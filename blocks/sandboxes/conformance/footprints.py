@@ -41,6 +41,11 @@ def climbed(folder):
         os.close(here)
 
 
+def created(folder):
+    with tempfile.NamedTemporaryFile(dir=folder):
+        pass
+
+
 WRITE = {
     "open": lambda folder: open(f"{folder}/{NAME}", "w").close(),
     "mkdir": lambda folder: os.mkdir(f"{folder}/{NAME}"),
@@ -52,9 +57,31 @@ WRITE = {
     "move": moved,
     "unnamed file": unnamed,
     "climb": climbed,
-    "tempfile": lambda folder: os.rmdir(tempfile.mkdtemp(dir=folder)),
+    "tempfile": created,
     "csv": lambda folder: df.to_csv(f"{folder}/{NAME}"),
 }
+
+
+def write_every_way(folder):
+    told = {}
+    for way, write in WRITE.items():
+        told[f"{way} {folder}"] = tried(write, folder)
+        # Where no wall stands, nothing may stay behind either.
+        if told[f"{way} {folder}"].startswith("DONE"):
+            tried(os.unlink, f"{folder}/{NAME}")
+            tried(os.rmdir, f"{folder}/{NAME}")
+    return told
+
+
+def change(path):
+    # Each changes nothing where no wall stands: the same size, the same name, a folder that is not empty.
+    return {
+        f"append {path}": tried(lambda: open(path, "a").close()),
+        f"update {path}": tried(lambda: open(path, "r+b").close()),
+        f"truncate {path}": tried(lambda: os.truncate(path, os.path.getsize(path))),
+        f"rename {path}": tried(os.rename, path, path),
+        f"rmdir {path}": tried(os.rmdir, os.path.dirname(path)),
+    }
 """
 
 
@@ -73,24 +100,10 @@ folders = {"/", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/home", "/root", "/etc"
            HOST_FOLDER, "/proc", "/sys", "/dev/mqueue"}
 told = {}
 for folder in sorted(folder for folder in folders if os.path.isdir(folder)):
-    for way, write in WRITE.items():
-        told[f"{way} {folder}"] = tried(write, folder)
-    # A wall that is missing is to be told of, not to cost the machine a folder full of debris.
-    left = f"{folder}/{NAME}"
-    if os.path.isdir(left) and not os.path.islink(left):
-        tried(os.rmdir, left)
-    else:
-        tried(os.unlink, left)
-# Library files are opened for writing and nothing more; what destroys on success is tried on what was put there for it.
-for path in (numpy.__file__, os.__file__):
-    told[f"write {path}"] = tried(lambda: open(path, "r+b").close())
-for path in (HOST_FOLDER + "/data.csv", HOST_FOLDER + "/secret.txt"):
+    told |= write_every_way(folder)
+for path in (numpy.__file__, os.__file__, HOST_FOLDER + "/data.csv", HOST_FOLDER + "/secret.txt"):
     if os.path.exists(path):
-        told[f"append {path}"] = tried(open, path, "a")
-        told[f"truncate {path}"] = tried(os.truncate, path, 0)
-        told[f"unlink {path}"] = tried(os.unlink, path)
-        told[f"rename {path}"] = tried(os.rename, path, path + "2")
-        told[f"overwrite {path}"] = tried(os.rename, "mine", path)
+        told |= change(path)
 for name in ("/dev/sda", "/dev/vda", "/dev/mem", "/dev/kmsg", "/dev/tty"):
     if os.path.exists(name):
         told[f"device {name}"] = tried(lambda: os.close(os.open(name, os.O_WRONLY)))
@@ -169,16 +182,21 @@ os.makedirs("closed")
 open("closed/file", "w").close()
 os.chmod("closed", 0)
 tempfile.mkdtemp()
+def shared_memory():
+    memory = multiprocessing.shared_memory.SharedMemory("trigpoint", True, 4096)
+    memory.close()
+    memory.unlink()
+# Looked up, not made: ENOENT would say that nothing refuses.
 told = {
-    "shared memory": tried(multiprocessing.shared_memory.SharedMemory, "trigpoint", True, 4096),
+    "shared memory": tried(shared_memory),
     "semaphore": tried(multiprocessing.Semaphore),
-    "mqueue": raw(240 if X86 else 180, ctypes.c_char_p(b"trigpoint"), os.O_CREAT | os.O_RDWR, 0o600, None),
-    "shm": raw(29 if X86 else 194, 0x7419, 4096, 0o1600),
-    "sem": raw(64 if X86 else 190, 0x7419, 1, 0o1600),
-    "msg": raw(68 if X86 else 186, 0x7419, 0o1600),
+    "mqueue": raw(240 if X86 else 180, ctypes.c_char_p(b"trigpoint"), os.O_RDWR, 0o600, None),
+    "shm": raw(29 if X86 else 194, 0x7419, 4096, 0o600),
+    "sem": raw(64 if X86 else 190, 0x7419, 1, 0o600),
+    "msg": raw(68 if X86 else 186, 0x7419, 0o600),
 }
 for folder in ("/tmp", "/var/tmp", "/dev/shm"):
-    told[folder] = tried(open, folder + "/left", "w")
+    told[folder] = tried(created, folder)
 submit(told)
 """
     )

@@ -3,6 +3,10 @@
 Checks run model-like hostile code in a real session and judge it by effects: what came back over the control channel,
 what the siblings saw, what the host's own files and processes look like afterwards. Hostile code reports through
 `submit`, so a finding is a typed value and never text to be searched.
+
+Hostile code must do no harm to a machine on which a wall is missing: bombs are bounded, and what is done to files,
+processes and the kernel outside of the sandbox changes nothing where it succeeds. Only what the suite itself made, its
+folder and its siblings, may be damaged.
 """
 
 from __future__ import annotations

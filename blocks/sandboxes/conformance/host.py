@@ -55,6 +55,11 @@ def name(pid: int) -> str:
     return ""
 
 
+def _start(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0
+
+
 def _stat(pid: int) -> list[str]:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -93,7 +98,8 @@ def zygotes(session_pid: int, owner: int) -> list[int]:
     """What stands between a session and its owner or the engine, nearest to the session first."""
     chain = []
     pid = parent(session_pid)
-    while pid not in (0, 1, owner) and name(pid) not in OUTSIDE:
+    # Older than the owner is whatever started the owner, the engine or the session: none of the sandbox's.
+    while pid not in (0, 1, owner) and name(pid) not in OUTSIDE and _start(pid) >= _start(owner):
         chain.append(pid)
         pid = parent(pid)
     expect(chain, f"no zygote stands above process {session_pid}")

@@ -216,7 +216,7 @@ def _row(
         cells=sum(len(trace.cells) for trace in traces),
         calls=sum(trace.usage.calls for trace in traces),
         replayed=sum(trace.usage.replayed for trace in traces),
-        traces_saved=verdict.traces_saved,
+        traces_saved=verdict.traces_saved if solution.finished else 0,
         seconds=seconds,
         cached=cached,
         explanation=why

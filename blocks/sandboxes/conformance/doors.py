@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from blocks.sandboxes.conformance.harness import Arena, brief, check, expect, plain, refused
+from blocks.sandboxes.conformance.harness import Arena, answer, brief, check, expect, refused
 from blocks.sandboxes.models import CellResult
 
 NO_SUCH_FAMILY = frozenset({"EAFNOSUPPORT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EINVAL"})
@@ -219,8 +219,7 @@ async def other_calling_conventions_are_closed(arena: Arena) -> None:
 def _none_opened(result: CellResult) -> None:
     """A strange call is refused, or ends its caller; it never succeeds."""
     if result.status == "ok":
-        assert result.submission is not None
-        told = plain(result.submission.value)
+        told = answer(result)
         expect(told == {"opened": []}, f"a call went past the filter: {told}")
     else:
         expect(result.status == "killed" and result.reason, f"a strange call ended in {brief(result)}")

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from blocks.sandboxes.conformance.harness import Arena, brief, check, expect, plain, refused
+from blocks.sandboxes.conformance.harness import Arena, answer, brief, check, expect, refused
 
 WRITERS = """
 import pathlib, shutil, stat, tempfile
@@ -208,20 +208,17 @@ submit([os.getcwd(), sorted({entry for entries in held.values() for entry in ent
     async with arena.scene() as scene:
         await scene.attacker.run("1")
         first = await scene.attacker.run(look)
-        assert first.submission is not None
-        born_with = plain(first.submission.value)[1]
+        born_with = answer(first)[1]
         expect(not [name for name in born_with if not name.startswith(".")], f"scratch is not empty: {born_with}")
         refused(await scene.findings(leave), frozenset({"EROFS"}))
         await scene.attacker.reset()
         again = await scene.attacker.run(look)
-        assert again.submission is not None
-        expect(plain(again.submission.value)[1] == born_with, f"left after a reset: {brief(again)}")
+        expect(answer(again)[1] == born_with, f"left after a reset: {brief(again)}")
         await scene.findings(leave)
         async with await arena.sandbox.session() as other:
             seen = await other.run(look)
-            assert seen.submission is not None
-            expect(plain(seen.submission.value)[1] == born_with, f"seen by another session: {brief(seen)}")
-    place = plain(again.submission.value)[0]
+            expect(answer(seen)[1] == born_with, f"seen by another session: {brief(seen)}")
+    place = answer(again)[0]
     if arena.runtime.name == "process":
         # A full folder is removed little by little, so that nobody waits for it.
         vanished = await asyncio.to_thread(_vanishes, place, 20.0)
@@ -282,7 +279,5 @@ warnings.simplefilter("error")
         await session.run(spoil)
         await session.reset()
         second = await session.run(read)
-        assert first.submission is not None
         expect(second.submission is not None, brief(second))
-        assert second.submission is not None
         expect(first.submission == second.submission, f"a reset session differs: {second.submission}")

@@ -126,6 +126,17 @@ def plain(value: TaggedValue) -> Any:
             return value.get("v")
 
 
+def answer(result: CellResult) -> Any:
+    """What a cell submitted, as a Python object.
+
+    Raises:
+        PromiseBroken: Nothing arrived.
+    """
+    if result.submission is None:
+        raise PromiseBroken(f"no answer arrived: {brief(result)}")
+    return plain(result.submission.value)
+
+
 class Subject(BaseModel):
     """The runtime under test, in a form that a second process can build it from.
 
@@ -249,9 +260,8 @@ class Scene:
     async def findings(self, code: str, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Run hostile code that reports what it could do: the dict it submitted."""
         result = await self.attack(code, timeout_s=timeout_s)
-        expect(result.status == "ok" and result.submission is not None, f"the attempts did not report: {brief(result)}")
-        assert result.submission is not None
-        return cast("dict[str, Any]", plain(result.submission.value))
+        expect(result.status == "ok", f"the attempts did not report: {brief(result)}")
+        return cast("dict[str, Any]", answer(result))
 
     async def ends(self, code: str, *statuses: CellStatus, timeout_s: float | None = None) -> CellResult:
         """Run hostile code, expect one of the statuses and a slot that answers again."""
@@ -357,8 +367,7 @@ class Sibling:
     async def settle(self) -> None:
         """Keep secrets in every place where a sibling could look for them."""
         result = await self.run(f"TOKEN = {self.token!r}\n" + textwrap.dedent(self.SETTLE))
-        assert result.submission is not None
-        self.pid, self.scratch, self.descriptor, self.address = plain(result.submission.value)
+        self.pid, self.scratch, self.descriptor, self.address = answer(result)
 
     async def work(self) -> None:
         """Beat until told to stop, at least once."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from blocks.sandboxes.conformance.harness import PromiseBroken, brief, expect, plain
+from blocks.sandboxes.conformance.harness import PromiseBroken, answer, brief, expect
 from blocks.sandboxes.session import Session
 
 # These belong to the host or the engine, not to a sandbox.
@@ -82,11 +82,10 @@ async def find(session: Session) -> tuple[int, str]:
     mark = f"tp-{secrets.token_hex(4)}"
     result = await session.run(MARK.format(mark=mark.encode()))
     expect(result.status == "ok" and result.submission is not None, f"a session cannot be marked: {brief(result)}")
-    assert result.submission is not None
     found = [pid for pid in pids() if name(pid) == mark]
     if len(found) != 1:
         raise PromiseBroken(f"the session's process is not visible on this host: {found}")
-    return found[0], plain(result.submission.value)
+    return found[0], answer(result)
 
 
 def pids() -> list[int]:

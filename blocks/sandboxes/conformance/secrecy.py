@@ -9,10 +9,10 @@ from blocks.sandboxes.conformance.harness import (
     PRELUDE,
     SECRET_VARIABLE,
     Arena,
+    answer,
     brief,
     check,
     expect,
-    plain,
     refused,
 )
 from blocks.sandboxes.session import Session
@@ -323,8 +323,7 @@ async def _search(session: Session, first: str, second: str) -> None:
     """Search a session for the word made of two halves."""
     result = await session.run(f"HALVES = {[first, second]!r}\n{SEARCH}submit([read, hits, found])", timeout_s=90)
     expect(result.status == "ok" and result.submission is not None, f"the search did not end: {brief(result)}")
-    assert result.submission is not None
-    read, hits, found = plain(result.submission.value)
+    read, hits, found = answer(result)
     expect(read > 500 and hits, f"the search cannot find its own word ({hits} hits in {read} pages)")
     expect(not found, f"a later session found a finished sibling's data: {found[:10]} ({len(found)} places)")
 
@@ -347,8 +346,7 @@ async def descriptors_are_its_own(arena: Arena) -> None:
             """
         mine = await scene.findings(listing + "\n            submit(held)")
         theirs = await scene.siblings[0].session.run("import os\n" + textwrap.dedent(listing) + "submit(held)")
-        assert theirs.submission is not None
-        others = {tuple(entry[1:]) for entry in plain(theirs.submission.value).values() if entry[0] != "CHR"}
+        others = {tuple(entry[1:]) for entry in answer(theirs).values() if entry[0] != "CHR"}
         kinds = [entry[0] for entry in mine.values()]
         expect(set(kinds) <= {"FIFO", "CHR", "SOCK"}, f"a session holds strange descriptors: {mine}")
         expect(len(mine) <= 8, f"a session holds more descriptors than its own channel needs: {mine}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blocks.sandboxes.conformance.harness import Arena, brief, check, expect, plain, snippets
+from blocks.sandboxes.conformance.harness import Arena, answer, brief, check, expect, snippets
 from blocks.sandboxes.models import CellStatus
 
 SPOILT = snippets(
@@ -109,10 +109,7 @@ async def a_spoilt_interpreter_costs_only_itself(arena: Arena) -> None:
             await scene.attacker.reset()
             fresh = await scene.attacker.run("print(len(df)); submit(df['n'].sum()); df['half'].sum()")
             expect(fresh.status == "ok" and fresh.stdout == "200\n", f"{name}: after a reset {brief(fresh)}")
-            assert fresh.submission is not None
-            expect(
-                plain(fresh.submission.value) == 19900 and "9950.0" in (fresh.value or ""), f"{name}: {brief(fresh)}"
-            )
+            expect(answer(fresh) == 19900 and "9950.0" in (fresh.value or ""), f"{name}: {brief(fresh)}")
 
 
 @check

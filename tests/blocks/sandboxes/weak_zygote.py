@@ -50,6 +50,12 @@ def without_seccomp() -> None:
     Program.install = _nothing  # type: ignore[method-assign]
 
 
+def without_both() -> None:
+    """Neither files nor system calls are confined."""
+    without_landlock()
+    without_seccomp()
+
+
 def without_signal_walls() -> None:
     """Neither Landlock's scope nor the filter keeps signals in."""
     from sandbox_image.zygote.walls import landlock
@@ -82,6 +88,7 @@ def without_watch() -> None:
 WITHOUT: dict[str, Callable[[], None]] = {
     "landlock": without_landlock,
     "seccomp": without_seccomp,
+    "landlock and seccomp": without_both,
     "signal walls": without_signal_walls,
     "closing": without_closing,
     "watch": without_watch,

@@ -61,15 +61,15 @@ async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[An
     retry_delay_seconds=[2, 10],
     retry_condition_fn=_worth_another_try,
 )
-async def answer_question(name: str, key: str, work: QuestionWork) -> dict[str, Any]:
-    """Answer one question and verify the answer; the result is the episode as JSON.
+async def answer_question(name: str, key: str, work: QuestionWork) -> str:
+    """Answer one question and verify the answer; the result is the episode as a line of its file.
 
     Args:
         name: The question's id.
         key: The episode key: any later run with the same one takes the result of this.
         work: The question with its sandbox and model.
     """
-    return (await work.episode()).model_dump(mode="json")
+    return (await work.episode()).to_line().decode()
 
 
 @flow(name="dataset")
@@ -141,12 +141,12 @@ async def _answer_all(
 
 async def _answer(work: QuestionWork, slug: str, store: EpisodeStore, writing: asyncio.Lock) -> QuestionRow:
     try:
-        data = await answer_question(work.question.id, work.plan.key, work)
+        line = await answer_question(work.question.id, work.plan.key, work)
     except CutOff:
         return unfinished_row(slug, work.question.id, work.solution)
     except Exception as error:  # A defect of ours in one question must not cost the others.
         return unfinished_row(slug, work.question.id, None, f"{type(error).__name__}: {error}")
-    episode = Episode.model_validate(data)
+    episode = Episode.from_line(line.encode())
     await keep(store, writing, episode)
     return row_of(episode, cached=work.solution is None)
 

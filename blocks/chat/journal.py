@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from blocks.chat import exported, rows
@@ -38,6 +38,14 @@ POLL_S = (0.02, 1.0)
 """First and longest pause between looks at a claim that another holds."""
 
 T = TypeVar("T")
+
+_HOLDER = select(owners.c.owner, owners.c.beat).join(claims).where(claims.c.key == bindparam("key"))
+_ENTER = insert(owners).on_conflict_do_nothing()
+_CLAIM = insert(claims)
+_UNCLAIM = delete(claims).where(claims.c.key == bindparam("of_key"))
+_GIVE_BACK = _UNCLAIM.where(claims.c.owner == bindparam("of_owner"))
+_BEAT = update(owners).where(owners.c.owner == bindparam("of_owner")).values(beat=owners.c.beat + 1)
+_LEAVE = delete(owners).where(owners.c.owner == bindparam("of_owner"))
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +99,7 @@ class Journal:
 
         def job(connection: Connection) -> ChatReply:
             first = rows.add(connection, record)
-            connection.execute(delete(claims).where(claims.c.key == record.key))
+            connection.execute(_UNCLAIM, {"of_key": record.key})
             self._held.discard(record.key)
             stored = None if first else rows.reply(connection, record.key)
             return stored or record.reply(replayed=False)
@@ -146,16 +154,15 @@ class Journal:
         reply = rows.reply(connection, key)
         if reply is not None:
             return reply
-        query = select(owners.c.owner, owners.c.beat).join(claims).where(claims.c.key == key)
-        found = connection.execute(query).one_or_none()
+        found = connection.execute(_HOLDER, {"key": key}).one_or_none()
         holder = Holder(found.owner, found.beat) if found else None
         if holder is not None:
             if holder != stale and life(holder.owner) != "dead":
                 return holder
-            connection.execute(delete(claims).where(claims.c.key == key))
+            connection.execute(_UNCLAIM, {"of_key": key})
         self._held.add(key)
         self._enter(connection)
-        connection.execute(insert(claims).values(key=key, owner=self._owner))
+        connection.execute(_CLAIM, {"key": key, "owner": self._owner})
         return None
 
     def _release_if_made(self, done: Future[ChatReply | Holder | None], key: str) -> None:
@@ -164,11 +171,10 @@ class Journal:
 
     def _release(self, key: str) -> None:
         """Gives a claim back, without waiting; stored replies have given theirs back already."""
-        mine = (claims.c.key == key) & (claims.c.owner == self._owner)
 
         def job(connection: Connection) -> None:
             self._held.discard(key)
-            connection.execute(delete(claims).where(mine))
+            connection.execute(_GIVE_BACK, {"of_key": key, "of_owner": self._owner})
 
         if not self._database.closed:
             self._database.submit(job, write=True)
@@ -177,15 +183,14 @@ class Journal:
         """Enters this owner, and clears away those who died with claims in their hands."""
         for other in connection.execute(select(owners.c.owner)).scalars().all():
             if life(other) == "dead":
-                connection.execute(delete(owners).where(owners.c.owner == other))
+                connection.execute(_LEAVE, {"of_owner": other})
         self._enter(connection)
 
     def _enter(self, connection: Connection) -> None:
-        connection.execute(insert(owners).values(owner=self._owner, beat=0).on_conflict_do_nothing())
+        connection.execute(_ENTER, {"owner": self._owner, "beat": 0})
 
     def _beat(self, connection: Connection) -> None:
-        mine = owners.c.owner == self._owner
-        connection.execute(update(owners).where(mine).values(beat=owners.c.beat + 1))
+        connection.execute(_BEAT, {"of_owner": self._owner})
 
     async def records(self, keys: Collection[str] | None = None) -> AsyncIterator[JournalRecord]:
         """All records, or those of `keys`, in the order their answers came."""
@@ -229,8 +234,8 @@ class Journal:
     def close(self) -> None:
         """Writes what is queued, gives claims back and closes the file; may be called again."""
         if not self._database.closed:
-            mine = owners.c.owner == self._owner
-            self._database.submit(lambda connection: connection.execute(delete(owners).where(mine)), write=True)
+            leave = {"of_owner": self._owner}
+            self._database.submit(lambda connection: connection.execute(_LEAVE, leave), write=True)
         self._database.close()
 
     def __enter__(self) -> Self:

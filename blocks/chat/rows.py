@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.sqlite import insert
 
 from blocks.chat.models import ChatReply, ChatRequest, Message, Sampling, Tool, Usage
@@ -29,14 +29,18 @@ _REPLY_COLUMNS = (
     calls.c.model,
     calls.c.latency_s,
 )
-_FIND = select(*_REPLY_COLUMNS)
+# Built once: putting a statement together costs more than running it.
+_FIND = select(*_REPLY_COLUMNS).where(calls.c.key == bindparam("key"))
+_FIND_MESSAGES = select(messages.c.digest, messages.c.id).where(
+    messages.c.digest.in_(bindparam("digests", expanding=True))
+)
 _ADD_CALL = insert(calls).on_conflict_do_nothing()
 _ADD_MESSAGES = insert(messages).on_conflict_do_nothing()
 
 
 def reply(connection: Connection, key: str) -> ChatReply | None:
     """The reply stored under a key, marked as replayed."""
-    row = connection.execute(_FIND.where(calls.c.key == key)).one_or_none()
+    row = connection.execute(_FIND, {"key": key}).one_or_none()
     if row is None:
         return None
     return ChatReply(
@@ -133,6 +137,6 @@ def _message_ids(connection: Connection, sent: Iterable[Message]) -> list[int]:
         return []
     fresh = [{"digest": digest, "body": body} for digest, body in zip(digests, bodies, strict=True)]
     connection.execute(_ADD_MESSAGES, fresh)
-    query = select(messages.c.digest, messages.c.id).where(messages.c.digest.in_(set(digests)))
-    ids = {row.digest: row.id for row in connection.execute(query)}
+    found = connection.execute(_FIND_MESSAGES, {"digests": list(set(digests))})
+    ids = {row.digest: row.id for row in found}
     return [ids[digest] for digest in digests]

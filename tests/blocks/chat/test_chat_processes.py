@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from blocks.chat.errors import JournalError
-from blocks.chat.journal import Journal
+from blocks.chat.journal import LEASE_S, Journal
 from blocks.chat.owners import Owner, life, new_owner
 from tests.support.chat import ask, opened
 from tests.support.model_answers import Answer, Ask
@@ -63,6 +63,22 @@ async def test_killed_around_the_write(moment: str, asked: int, tmp_path: Path) 
         assert time.monotonic() - started < 30, "a dead owner's claim is not waited for"
         assert reply.replayed == (moment == "stored")
         assert server.tally.asked.total() == asked
+
+
+async def test_who_waits_for_a_process_that_is_killed_goes_on_at_once(tmp_path: Path) -> None:
+    """The lease is a minute, the wait is not: on one machine the dead can be seen."""
+    with ModelServer(lambda ask: Answer(stall=ask.number == 1)) as server, Journal(tmp_path / "store.db") as journal:
+        worker = _start(tmp_path / "store.db", server.base_url, 0, 1)
+        await asyncio.to_thread(server.wait_for_asks, 1)
+        async with opened(server, journal) as client:
+            call = asyncio.ensure_future(client.complete(ask("question 0")))
+            await asyncio.sleep(0.3)
+            assert not call.done()
+            worker.kill()
+            killed = time.monotonic()
+            assert (await call).replayed is False
+            assert time.monotonic() - killed < LEASE_S
+        _finish(worker)
 
 
 @pytest.mark.timeout(600)

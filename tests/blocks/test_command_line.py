@@ -1,0 +1,61 @@
+"""A flow's signature as a command line: every parameter reachable, every mistake one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blocks.command_line import parse
+from flows.episode import episode
+from flows.verification.options import EpisodeOptions
+
+
+def test_datasets_are_positional_and_options_are_flat() -> None:
+    parameters = parse(episode, ["a.csv", "b.csv", "--ask", "One?", "--ask", "Two?", "--traces", "4", "--model", "m"])
+    assert parameters["datasets"] == ["a.csv", "b.csv"]
+    assert parameters["ask"] == ["One?", "Two?"]
+    assert (parameters["options"].traces, parameters["options"].model) == (4, "m")
+
+
+def test_nothing_given_leaves_the_flows_own_defaults() -> None:
+    assert parse(episode, []) == {}
+
+
+def test_every_parameter_of_the_flow_has_a_help_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(episode, ["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    fields = EpisodeOptions.model_fields
+    for name, field in fields.items():
+        assert "--" + name.replace("_", "-") in said
+        assert field.description
+
+
+def test_the_form_of_the_ui_knows_the_same_bounds() -> None:
+    schema = episode.parameters.model_dump()
+    options = schema["definitions"]["EpisodeOptions"]["properties"]
+    assert options["max_turns"]["maximum"] == 100
+    assert options["runtime"]["enum"] == ["auto", "docker", "process"]
+    assert schema["properties"]["datasets"]["description"].startswith("CSV files")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--traces", "99"], "--traces: Input should be less than or equal to 16 (got '99')."),
+        (["--runtime", "podman"], "--runtime: Input should be 'auto', 'docker' or 'process' (got 'podman')."),
+        (["--modle", "m"], "--modle"),
+        (["--questions"], "--questions requires an argument"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(episode, arguments)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert len(said.strip().splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ KEPT = {REQUIRE_ENGINE, RUN_FOLDER, PATIENCE, "TRIGPOINT_SANDBOX_IMAGE"}
 
 _engine_state: EngineState | None = None
 _leaks: list[str] = []
+_home_numbers = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,9 +86,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A TRIGPOINT_HOME that no other test sees; settings are read anew."""
-    home = tmp_path / "trigpoint-home"
+def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A TRIGPOINT_HOME that no other test sees, made by whoever writes there first; settings are read anew."""
+    home = Path(os.environ[RUN_FOLDER]) / "homes" / f"{os.getpid()}-{next(_home_numbers)}"
     monkeypatch.setenv("TRIGPOINT_HOME", str(home))
     settings.cache_clear()
     yield home

@@ -28,12 +28,17 @@ ENVIRONMENT = """
     import os, tempfile
     from pathlib import Path
     from blocks.settings import settings
-    def test_nothing_of_the_caller_is_seen(tmp_path):
+    homes = set()
+    def test_nothing_of_the_caller_is_seen(own_home):
         assert "OPENROUTER_API_KEY" not in os.environ
         assert "PREFECT_API_URL" not in os.environ
-        assert settings().home.is_relative_to(tmp_path)
+        homes.add(settings().home)
+        assert settings().home == own_home
+        assert own_home.is_relative_to(tempfile.gettempdir())
         assert Path(os.environ["PREFECT_HOME"]).is_relative_to(tempfile.gettempdir())
         assert os.environ["TRIGPOINT_TEST_FOLDER"] == tempfile.gettempdir()
+    def test_the_next_test_has_another_home(own_home):
+        assert own_home not in homes
 """
 
 

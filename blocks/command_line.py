@@ -10,13 +10,13 @@ import asyncio
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
 import cyclopts
-from prefect import Flow
+from prefect import Flow, State
 from prefect.logging.configuration import setup_logging
 from pydantic import ValidationError
 from rich.console import Console
@@ -63,7 +63,7 @@ def run_flow(
         if meanwhile is not None:
             meanwhile(parameters)
         server.wait()
-        outcome: Outcome = asyncio.run(flow(**parameters))
+        outcome = asyncio.run(_outcome(flow, parameters))
     except UserError as error:
         print_error(error)
         return NOTHING_DONE
@@ -73,6 +73,16 @@ def run_flow(
     if closing is not None:
         closing(outcome)
     return outcome.exit_code
+
+
+async def _outcome(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> Outcome:
+    """What the flow returned, also where it ended as failed on purpose; what it raised is raised."""
+    run: Callable[..., Awaitable[State[Any]]] = flow
+    state = await run(**parameters, return_state=True)
+    outcome: Outcome | BaseException = await state.aresult(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def parse(flow: Flow[..., Any], arguments: Sequence[str] | None = None) -> dict[str, Any]:

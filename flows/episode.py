@@ -18,6 +18,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
 
 from blocks.command_line import run_flow
 from blocks.errors import TrigpointError
@@ -90,8 +91,7 @@ async def dataset_episodes(
     record = read_dataset(Path(dataset))
     record = record if slug is None else record.model_copy(update={"slug": slug})
     asked = gather_questions(record, Path(questions) if questions else None, ask, home)
-    path = home / "episodes" / f"{record.slug}.jsonl"
-    logs = home / "logs" / run
+    path, logs = home / "episodes" / f"{record.slug}.jsonl", home / "logs" / run
     with current_board() as board, dataset_log(logs, record.slug) as log, EpisodeStore(path) as store:
         problems = (*asked.problems, *store.problems)
         for problem in problems:
@@ -158,7 +158,7 @@ async def episode(
     questions: str | None = None,
     ask: Annotated[list[str] | None, Parameter(negative="")] = None,
     options: Options = DEFAULTS,
-) -> RunReport:
+) -> State[RunReport]:
     """Answer questions about CSV files in a sandbox, several times each, and keep what the attempts agree on.
 
     Without arguments the bundled datasets are worked on, the model's replies taken from a recorded journal: no key, no
@@ -189,7 +189,7 @@ async def episode(
             reports = await asyncio.gather(*map(one, jobs))
     report = RunReport(run=run, replay=options.offline and not datasets, datasets=tuple(reports))
     await acreate_table_artifact(table_rows(report.rows), key="episodes", description=f"{run}: {report.sentence()}")
-    return report
+    return (Failed if report.exit_code == 2 else Completed)(message=report.sentence(), data=report)
 
 
 def _prewarm(parameters: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +18,7 @@ from flows.runs.reports import RunReport
 
 def questions_table(rows: Sequence[QuestionRow]) -> Table:
     """One line per question, grouped by dataset in the order they were given."""
-    table = Table(header_style="bold", expand=False)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("dataset", overflow="fold")
     table.add_column("question", overflow="fold")
     table.add_column("verdict", no_wrap=True)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAK = """
     import subprocess, sys
     def test_that_forgets_a_process():
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"], start_new_session=True)
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
 """
 ENGINE = """
     import pytest
@@ -60,7 +60,7 @@ def run_suite(tmp_path: Path, source: str, *options: str, **environment: str) ->
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["one process", "workers"])
 def test_a_forgotten_process_fails_the_run_and_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
     run = run_suite(tmp_path, LEAK, *options)
-    found = re.search(r"^process (\d+): .*time\.sleep\(20\)$", run.stdout, re.MULTILINE)
+    found = re.search(r"^process (\d+): .*time\.sleep\(300\)$", run.stdout, re.MULTILINE)
     assert found, run.stdout
     os.kill(int(found[1]), 9)
     assert "1 passed" in run.stdout

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, func, select
 
 from blocks.chat.journal import Journal
-from blocks.chat.models import Frozen
 from blocks.chat.schema import calls
+from blocks.frozen import Frozen
 
 
 class ModelTotals(Frozen):

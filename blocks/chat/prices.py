@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from blocks.chat.models import Frozen, Usage
+from blocks.chat.models import Usage
+from blocks.frozen import Frozen
 
 
 class Price(Frozen):

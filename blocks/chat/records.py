@@ -8,8 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, Field
 
 from blocks.chat.keys import call_key
-from blocks.chat.models import ChatReply, ChatRequest, Frozen, Message, Usage
+from blocks.chat.models import ChatReply, ChatRequest, Message, Usage
 from blocks.chat.prices import Price
+from blocks.frozen import Frozen
 
 
 class JournalRecord(Frozen):

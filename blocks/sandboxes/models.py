@@ -6,16 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from blocks.frozen import Frozen
+
 CellStatus = Literal["ok", "error", "timeout", "memory", "killed", "lost"]
 RuntimeName = Literal["docker", "process"]
 TaggedValue = dict[str, Any]
 """A typed value as the session sent it, see `sandbox_image.zygote.values`: {"t": tag, ...}. Plain JSON."""
-
-
-class Frozen(BaseModel):
-    """Base of the models that cross a floor: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SandboxLimits(Frozen):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from blocks.frozen import Frozen
 
 RowState = Literal["verified", "other", "unfinished"]
 
 
-class QuestionRow(BaseModel):
+class QuestionRow(Frozen):
     """The outcome of one question as a table row."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     dataset: str

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from blocks.frozen import Frozen
 from flows.display.rows import QuestionRow
-
-
-class Frozen(BaseModel):
-    """Base of the reports: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DatasetReport(Frozen):

@@ -13,16 +13,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from blocks.errors import DatasetError
+from blocks.frozen import Frozen
 
 MAX_BYTES = 2**30
 """Largest file taken by default, bytes; the sandbox has its own, equal limit."""
 _CHUNK = 1 << 20
-
-
-class Frozen(BaseModel):
-    """Base of the table records: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DatasetCard(BaseModel):
@@ -49,7 +44,7 @@ class Dataset(Frozen):
     description: str = ""
     licence: str = ""
     source: str = ""
-    column_notes: dict[str, str] = {}
+    column_notes: dict[str, str] = Field(default_factory=dict)
 
 
 def read_dataset(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:

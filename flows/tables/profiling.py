@@ -8,20 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from blocks.errors import DatasetError
+from blocks.frozen import Frozen
 from blocks.sandboxes.models import CellResult
 
 _NAME_LENGTH = 60
 _VALUE_LENGTH = 32
 _NOTE_LENGTH = 160
-
-
-class Frozen(BaseModel):
-    """Base of the profile models: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ColumnProfile(Frozen):

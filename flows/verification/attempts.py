@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from blocks.chat.models import ChatReply, Message, Sampling, ToolCall, Usage
+from blocks.frozen import Frozen
 from blocks.sandboxes.models import CellError, CellResult, CellStatus, Note, TaggedValue
 
 Role = Literal["gold", "independent", "reference"]
@@ -22,12 +23,6 @@ EndedBy = Literal[
 ]
 RejectionReason = Literal["no_code", "empty_code", "cut_off", "bad_call", "unknown_tool"]
 Via = Literal["block", "tool", "program"]
-
-
-class Frozen(BaseModel):
-    """Base of the attempt's models: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TraceConfig(Frozen):

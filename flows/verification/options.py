@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from blocks.chat.models import Sampling
+from blocks.frozen import Frozen
 from blocks.sandboxes.models import SandboxLimits
 from blocks.specs import ModelSpec, PoolSpec
 from flows.verification.attempts import TraceConfig
@@ -17,10 +18,8 @@ from flows.verification.triangulation import TriangulationRule
 MIB = 2**20
 
 
-class EpisodeOptions(BaseModel):
+class EpisodeOptions(Frozen):
     """How questions are answered and verified."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Annotated[
         str | None,

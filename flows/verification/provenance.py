@@ -7,17 +7,15 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from blocks.frozen import Frozen
 
 _PACKAGE = "trigpoint"
 _ROOT = Path(__file__).resolve().parents[2]
 _GIT_TIMEOUT_S = 10
 
 
-class CodeVersion(BaseModel):
+class CodeVersion(Frozen):
     """The code an episode was made with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     package: str
     """Version of the installed package; "unknown" where it is not installed."""

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from blocks.frozen import Frozen
 from blocks.sandboxes.models import LoadedDataset, SandboxInfo, TaggedValue
 from flows.answers.comparator import COMPARATOR_VERSION
 from flows.questions.records import Question, content_key
@@ -25,12 +24,6 @@ from flows.verification.triangulation import TriangulationRule
 from flows.verification.verdicts import Verdict
 
 _ORDER: dict[Role, int] = {"reference": 0, "gold": 1, "independent": 2}
-
-
-class Frozen(BaseModel):
-    """Base of the episode's models: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class EpisodePlan(Frozen):

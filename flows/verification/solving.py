@@ -16,8 +16,9 @@ from pydantic import Field
 
 from blocks.chat.models import ChatClient
 from blocks.errors import SandboxError, SandboxUnavailable
+from blocks.frozen import Frozen
 from flows.answers.answers import parse_answer, parse_reference
-from flows.verification.attempts import Frozen, Role, Trace, TraceConfig, TraceError, Turn
+from flows.verification.attempts import Role, Trace, TraceConfig, TraceError, Turn
 from flows.verification.judging import judge_reference
 from flows.verification.prompts import Task
 from flows.verification.trace_loop import SessionLike, run_program, run_trace, trace_error

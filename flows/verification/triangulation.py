@@ -15,12 +15,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from blocks.frozen import Frozen
 from flows.answers.answers import Answer, render
 from flows.answers.comparator import COMPARATOR_VERSION
 from flows.answers.tiers import Tier
 from flows.questions.records import AnswerSpec, Difficulty
 from flows.verification.clustering import Cluster, MatchGraph
-from flows.verification.verdicts import AnswerCluster, Ballot, Frozen, Verdict, VerdictName, Votes
+from flows.verification.verdicts import AnswerCluster, Ballot, Verdict, VerdictName, Votes
 
 MAX_PLANNED = 16
 TraceCount = Annotated[int, Field(ge=2, le=MAX_PLANNED)]

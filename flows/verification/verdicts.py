@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from blocks.frozen import Frozen
 from flows.answers.answers import Answer
 from flows.answers.tiers import Tier
 
@@ -19,12 +20,6 @@ budget: the budget cut it off, or kept it from being launched. error: something 
 """
 
 VerdictName = Literal["verified", "ambiguous", "hint_misleading", "too_hard", "execution_failed", "budget", "mismatch"]
-
-
-class Frozen(BaseModel):
-    """Base of the records of a vote: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ UNFINISHED = {"verdict": "unreachable", "state": "unfinished", "explanation": "N
 
 def closing(report: RunReport) -> str:
     console = Console(file=io.StringIO(), width=100)
-    print_closing(report, home=Path("/home/of/it"), console=console)
+    print_closing(report, home=Path("/srv/trigpoint"), console=console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

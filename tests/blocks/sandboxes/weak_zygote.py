@@ -1,6 +1,6 @@
 """A zygote with walls left out on purpose, to see whether the conformance suite notices.
 
-Run as `python -m tests.blocks.sandboxes.weak_zygote WITHOUT ZYGOTE-ARGUMENTS...`.
+Run as `python -m tests.blocks.sandboxes.weak_zygote WITHOUT HOLE ZYGOTE-ARGUMENTS...`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,17 @@ class WeakRuntime(ProcessRuntime):
 
     Args:
         without: A name from `WITHOUT`.
+        hole: A folder that may be damaged.
     """
 
-    def __init__(self, without: str) -> None:
+    def __init__(self, without: str, hole: str) -> None:
         super().__init__()
-        self.without = without
+        self.faults = [without, hole]
 
     def _command(self, folder: Path, scratch: Path) -> list[str]:
         command = super()._command(folder, scratch)
         at = command.index("sandbox_image.zygote")
-        return [*command[:at], "tests.blocks.sandboxes.weak_zygote", self.without, *command[at + 1 :]]
+        return [*command[:at], "tests.blocks.sandboxes.weak_zygote", *self.faults, *command[at + 1 :]]
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -41,6 +42,18 @@ def without_landlock() -> None:
     from sandbox_image.zygote.walls import landlock
 
     landlock.restrict = _nothing
+
+
+def with_a_hole() -> None:
+    """One folder of the host lies open to every session."""
+    from sandbox_image.zygote.walls import landlock
+
+    folder, restrict = sys.argv[1], landlock.restrict
+
+    def leaky(rules: Sequence[landlock.Rule], version: int) -> None:
+        restrict([*rules, *landlock.open_rules([folder], landlock.SCRATCH)], version)
+
+    landlock.restrict = leaky
 
 
 def without_seccomp() -> None:
@@ -87,6 +100,7 @@ def without_watch() -> None:
 
 WITHOUT: dict[str, Callable[[], None]] = {
     "landlock": without_landlock,
+    "hole in landlock": with_a_hole,
     "seccomp": without_seccomp,
     "landlock and seccomp": without_both,
     "signal walls": without_signal_walls,
@@ -97,4 +111,5 @@ WITHOUT: dict[str, Callable[[], None]] = {
 
 if __name__ == "__main__":
     WITHOUT[sys.argv.pop(1)]()
+    del sys.argv[1]
     runpy.run_module("sandbox_image.zygote", run_name="__main__", alter_sys=True)

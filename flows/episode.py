@@ -73,7 +73,7 @@ async def answer_question(name: str, key: str, work: QuestionWork) -> str:
     return (await work.episode()).to_line().decode()
 
 
-@flow(name="dataset")
+@flow(name="dataset", flow_run_name="{slug}")
 async def dataset_episodes(
     dataset: str, *, slug: str | None, questions: str | None, ask: list[str], options: EpisodeOptions, run: str
 ) -> DatasetReport:

@@ -22,7 +22,7 @@ def questions_table(rows: Sequence[QuestionRow]) -> Table:
     table.add_column("dataset", overflow="fold")
     table.add_column("question", overflow="fold")
     table.add_column("verdict", no_wrap=True)
-    for name in ("votes", "turns", "cells", "seconds"):
+    for name in ("votes", "turns", "cells", "s"):
         table.add_column(name, justify="right")
     last = ""
     for row in rows:

@@ -36,7 +36,7 @@ def jobs_of(
     Raises:
         UserError: Datasets are named and no model.
     """
-    bundled = [Job(str(dataset_folder(slug) / "data.csv"), str(question_file(slug))) for slug in SLUGS]
+    bundled = [Job(str(dataset_folder(slug) / "data.csv"), str(question_file(slug)), slug) for slug in SLUGS]
     if options.model is None and not datasets and questions is None:
         return bundled, recorded_options(options)
     if options.model is None:

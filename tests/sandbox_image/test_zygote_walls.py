@@ -467,8 +467,12 @@ def test_the_users_own_folders_are_never_libraries(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "lib")
     (tmp_path / "lib").mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    assert tmp_path / "lib" not in libraries.interpreter_folders()
-    assert Path(os.__file__).resolve().parent in libraries.interpreter_folders()
+    libraries.interpreter_folders.cache_clear()
+    try:
+        assert tmp_path / "lib" not in libraries.interpreter_folders()
+        assert Path(os.__file__).resolve().parent in libraries.interpreter_folders()
+    finally:
+        libraries.interpreter_folders.cache_clear()
 
 
 def test_a_system_call_that_fails_says_how() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from functools import cache
 from pathlib import Path
 
 _SHARED = (
@@ -20,19 +21,20 @@ DEVICES_READ = ("/dev/urandom", "/dev/random")
 DEVICES_WRITTEN = ("/dev/null",)
 
 
-def interpreter_folders() -> list[Path]:
+@cache
+def interpreter_folders() -> tuple[Path, ...]:
     """The standard library and the installed packages of the running interpreter. Never a folder of the user's own."""
     named = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     named.append(str(Path(sysconfig.__file__).resolve().parent))
     folders = {Path(name).resolve() for name in named}
     # An interpreter built as a shared library has it beside the standard library.
     folders |= {Path(prefix).resolve() / "lib" for prefix in (sys.prefix, sys.base_prefix)}
-    return sorted(folder for folder in folders if folder.is_dir() and not _too_wide(folder))
+    return tuple(sorted(folder for folder in folders if folder.is_dir() and not _too_wide(folder)))
 
 
 def readable() -> list[Path]:
     """Everything a session may read besides its own folder."""
-    return interpreter_folders() + [Path(name) for name in _SHARED]
+    return [*interpreter_folders(), *map(Path, _SHARED)]
 
 
 def _too_wide(folder: Path) -> bool:

@@ -68,6 +68,12 @@ def private_bytes(pid: int) -> int:
     return total
 
 
+def minor_faults(pid: int) -> int:
+    """Pages it was given or had copied so far without reading a disk; 0 for an ended process."""
+    data = _read(f"/proc/{pid}/stat")
+    return int(data.rpartition(b")")[2].split()[7]) if data else 0
+
+
 def proportional_bytes(pid: int) -> int:
     """The process's fair share of the memory it maps (PSS); 0 for an ended process."""
     data = _read(f"/proc/{pid}/smaps_rollup") or b""

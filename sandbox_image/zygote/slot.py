@@ -225,6 +225,8 @@ class Slot:
         elif worker is self.worker:
             self.worker = None
             self._succeed(worker, told=ran_a_cell)
+        elif self.worker is not None and self.worker.ready and not self.worker.doomed:
+            self._answer(self.worker)
 
     def _succeed(self, gone: Worker, *, told: bool) -> None:
         """The process died unasked: another takes its place, as long as starting one works at all."""
@@ -320,15 +322,19 @@ class Slot:
         self._failed_starts = 0
         if worker is not self.worker or worker.doomed:
             return
-        if self._answer_due:
-            self._answer_due = False
-            seconds = round(time.monotonic() - self._asked, 6)
-            self._board.send(Kind.OPENED, self.number, {"pid": worker.pid, "seconds": seconds})
+        self._answer(worker)
         if self._waiting is not None and self.cell is None:
             request, self._waiting = self._waiting, None
             self._begin(worker, request)
         else:
             worker.signal(signal.SIGSTOP)
+
+    def _answer(self, worker: Worker) -> None:
+        """Say OPENED, but not before the END of a cell that a reset cut short: the host may run the next at once."""
+        if self._answer_due and self.cell is None:
+            self._answer_due = False
+            seconds = round(time.monotonic() - self._asked, 6)
+            self._board.send(Kind.OPENED, self.number, {"pid": worker.pid, "seconds": seconds})
 
     def _done(self, worker: Worker, cell: CellRun, message: dict[str, Any]) -> None:
         status = message.get("status")

@@ -25,7 +25,7 @@ from sandbox_image.zygote.scratch import Remover, measure
 from sandbox_image.zygote.slot import Request, Slot
 from sandbox_image.zygote.template import MAX_MESSAGE
 from sandbox_image.zygote.upload import Upload
-from sandbox_image.zygote.watch import TICK_S
+from sandbox_image.zygote.watch import LONGEST_TICK_S, TICK_COST_FACTOR, TICK_S
 from sandbox_image.zygote.worker import Exit, Worker
 
 READ_BYTES: Final = 1 << 18
@@ -69,6 +69,7 @@ class Switchboard:
         self._upload: Upload | None = None
         self._remover = Remover()
         self._throttled = False
+        self._tick_due = 0.0
         self._poller = select.epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
         os.set_blocking(self._out, False)
@@ -93,18 +94,29 @@ class Switchboard:
     def _turn(self) -> None:
         watched = any(slot.watched for slot in self._slots.values())
         busy = self._remover.busy
-        timeout = 0.0 if busy and not watched else TICK_S if watched or busy else -1
+        now = time.monotonic()
+        # A slot that has just come to be watched waits no longer than the others.
+        due = max(0.0, self._tick_due - now) if watched else TICK_S if busy else -1
+        timeout = 0.0 if busy and not watched else min(due, TICK_S)
         for descriptor, event in self._poller.poll(timeout):
             callback = self._callbacks.get(descriptor)
             # An earlier callback of this turn may have retired the descriptor.
             if callback is not None:
                 callback(event)
+        if time.monotonic() >= self._tick_due:
+            self._tick()
+        self._remover.work(_HOUSEKEEPING_S)
+        self._flush()
+
+    def _tick(self) -> None:
+        """Look after the slots that want it: every TICK_S, less often when that would take too much of a processor."""
+        begun = time.thread_time()
         now = time.monotonic()
         for slot in list(self._slots.values()):
             if slot.watched:
                 slot.tick(now)
-        self._remover.work(_HOUSEKEEPING_S)
-        self._flush()
+        pause = TICK_COST_FACTOR * (time.thread_time() - begun)
+        self._tick_due = time.monotonic() + min(max(TICK_S, pause), LONGEST_TICK_S)
 
     def _register(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
         self._poller.register(descriptor, events)

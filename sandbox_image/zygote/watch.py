@@ -12,11 +12,16 @@ from sandbox_image.zygote.worker import Worker
 
 TICK_S: Final = 0.02
 """How often a running cell is looked at."""
+LONGEST_TICK_S: Final = 0.1
+TICK_COST_FACTOR: Final = 20
+"""The look at all running cells uses at most one part in this many of a processor, unless LONGEST_TICK_S is reached."""
 _PRIVATE_EVERY_S: Final = 0.2
 _FILES_EVERY_S: Final = 0.5
 _COST_FACTOR: Final = 20
 """A look that is costly is taken so seldom that it uses at most one part in this many of the time."""
 _MIB: Final = 2**20
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_COPIES_WORTH_A_LOOK: Final = 8 * _MIB
 
 
 class Breach(NamedTuple):
@@ -33,6 +38,7 @@ class Watch:
         self._worker = worker
         self._limits = limits
         self._sampled_peak = 0
+        self._faults = procfs.minor_faults(worker.pid)
         now = time.monotonic()
         self._private_at = now + _PRIVATE_EVERY_S
         self._files_at = now + _FILES_EVERY_S
@@ -65,8 +71,12 @@ class Watch:
         used = status.own - self._worker.base.own
         now = time.monotonic()
         if now >= self._private_at:
-            # Writing to shared pages copies them without changing the resident size.
-            used = max(used, procfs.private_bytes(self._worker.pid) - self._worker.base_private)
+            # Writing to shared pages copies them without changing the resident size. Every copy is a page fault, so
+            # the costly look is worth it only after many.
+            faults = procfs.minor_faults(self._worker.pid)
+            if (faults - self._faults) * _PAGE >= _COPIES_WORTH_A_LOOK:
+                self._faults = faults
+                used = max(used, procfs.private_bytes(self._worker.pid) - self._worker.base_private)
             self._private_at = _next(now, _PRIVATE_EVERY_S)
         self._sampled_peak = max(self._sampled_peak, used)
         if used <= self._limits.memory_bytes:

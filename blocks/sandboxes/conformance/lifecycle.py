@@ -143,6 +143,13 @@ async def reset_and_close_end_a_running_cell(arena: Arena) -> None:
         await within(30, scene.attacker.reset(), "a busy session cannot be reset")
         result = await within(30, task, "the cell outlived the reset")
         expect(result.status == "killed" and not result.namespace_kept and result.reason, brief(result))
+        for _ in range(10):
+            # At once, while the killed process may still be ending.
+            task = await _started(scene.attacker, "import signal\nsignal.signal(2, signal.SIG_IGN)\n" + ENDLESS)
+            await within(30, scene.attacker.reset(), "a busy session cannot be reset")
+            after = await scene.attacker.run("print(len(df))")
+            expect((after.status, after.stdout) == ("ok", "200\n"), f"right after a reset: {brief(after)}")
+            await task
         other = await arena.sandbox.session()
         task = await _started(other)
         await within(30, other.close(), "a busy session cannot be closed")

@@ -64,8 +64,8 @@ def command(tmp_path: Path, server: PrefectServer) -> Command:
 @pytest.fixture
 def model() -> Iterator[ModelServer]:
     def behave(ask: Ask) -> Answer:
-        text = json.dumps(ask.body)
-        if "never" in text:
+        text = " ".join(str(message["content"]) for message in ask.messages if message["role"] == "user")
+        if "silently" in text:
             return Answer(content="I would rather talk about it.")
         if "overflow" in text:
             message = "This model's maximum context length is 16 tokens. However, you requested 900 tokens."
@@ -110,13 +110,13 @@ def test_bad_datasets_beside_a_good_one(tmp_path: Path, command: Command, model:
 def test_question_file_with_bad_lines(tmp_path: Path, command: Command, model: ModelServer) -> None:
     (tmp_path / "good.csv").write_text(GOOD)
     questions = tmp_path / "q.jsonl"
-    lines = ['{"text": "How many rows?"}', "{broken", '{"txet": "?"}', '{"text": "How many rows, never?"}']
+    lines = ['{"text": "How many rows?"}', "{broken", '{"txet": "?"}', '{"text": "How many rows, silently?"}']
     questions.write_text("\n".join(lines) + "\n")
     done = command(tmp_path / "good.csv", "--questions", questions, *live(model))
     assert done.returncode == 1, "something was left out"
     for line in (2, 3):
         assert f"q.jsonl:{line}:" in done.stderr
-    assert command.verdicts() == {"good/How many rows?": "verified", "good/How many rows, never?": "too_hard"}
+    assert command.verdicts() == {"good/How many rows?": "verified", "good/How many rows, silently?": "too_hard"}
 
 
 def test_context_overflow_is_a_verdict(tmp_path: Path, command: Command, model: ModelServer) -> None:

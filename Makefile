@@ -25,9 +25,9 @@ help:  ## This list
 demo: $(RUNTIME_STAMP)  ## Set up, then turn the bundled datasets into verified episodes (no key, no Docker)
 	@$(BIN)/python flows/episode.py $(ARGS)
 
-test: $(DEV_STAMP)  ## Every test; those that need a Docker engine run when one answers
+test: $(DEV_STAMP)  ## Every test but the benchmarks; those that need a Docker engine run when one answers
 	@.ci/sandbox-image --if-stale
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not benchmark" $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)  ## ruff and mypy --strict
 	@$(BIN)/python -m ruff check .

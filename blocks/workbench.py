@@ -58,6 +58,7 @@ async def workbench(pool: PoolSpec, model: ModelSpec) -> AsyncIterator[Workbench
     address = block.address(offline=model.offline)
     await ensure_limit(settings().max_containers)
     sandboxes = await _pool(pool)
+    await sandboxes.runtime.reap()
     client = block.get_client(offline=model.offline, replay=_replays(model.replay))
     bench = Workbench(sandboxes, client, address.model, address.endpoint.id)
     token = _current.set(bench)

@@ -34,7 +34,7 @@ from flows.runs.reports import DatasetReport, RunReport
 from flows.samples.recording import JOURNAL, jobs_of
 from flows.tables.dataset import read_dataset
 from flows.verification.batch import Job, gather_questions
-from flows.verification.desk import keep, set_out, sort_questions
+from flows.verification.desk import incidents_of, keep, set_out, sort_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import Episode
 from flows.verification.store import EpisodeStore
@@ -110,7 +110,7 @@ async def dataset_episodes(
                     step = partial(board.step, record.slug)
                     work = await set_out(sandbox, record, agenda.todo, config, client=bench.client, log=log, step=step)
                     rows += await _answer_all(work, record.slug, store, board, options.parallel_questions)
-                    incidents = tuple(f"{incident.kind}: {incident.reason}" for incident in sandbox.incidents)
+                    incidents = incidents_of(sandbox)
     page = dataset_page(record.slug, rows, problems, [str(path.absolute()), str(logs.absolute())])
     await acreate_markdown_artifact(page, key=artifact_key("dataset", record.slug), description=f"Run {run}")
     return DatasetReport(dataset=record.slug, rows=tuple(rows), problems=problems, incidents=incidents)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from blocks.chat.models import ChatClient
@@ -102,9 +103,6 @@ async def set_out(
     async with sessions.open() as session:
         profile = await profile_dataset(session)
 
-    def incidents() -> tuple[str, ...]:
-        return tuple(f"{incident.kind}: {incident.reason}" for incident in sandbox.incidents)
-
     shop = Shop(
         client=client,
         sessions=sessions,
@@ -112,11 +110,16 @@ async def set_out(
         config=config,
         dataset=DatasetRef.of(dataset, sandbox.dataset),
         sandbox=sandbox.info,
-        incidents=incidents,
+        incidents=partial(incidents_of, sandbox),
         log=log,
         step=step,
     )
     return [QuestionWork(question, plan, shop) for question, plan in todo]
+
+
+def incidents_of(sandbox: OpenSandbox) -> tuple[str, ...]:
+    """The sandbox's incidents so far, in words."""
+    return tuple(f"{incident.kind}: {incident.reason}" for incident in sandbox.incidents)
 
 
 async def keep(store: EpisodeStore, lock: asyncio.Lock, episode: Episode) -> None:

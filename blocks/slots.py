@@ -23,9 +23,9 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalC
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
 from prefect.concurrency.context import ConcurrencyContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import UserError
+from blocks.local_server import server_is_temporary
 from blocks.settings import settings
 
 LIMIT_NAME = "sandbox-containers"
@@ -57,7 +57,7 @@ async def reclaim_slots(*, name: str = LIMIT_NAME) -> int:
     """
     dead = [lease for lease, alive in _holders() if not alive]
     async with get_client() as client:
-        if PREFECT_API_URL.value():
+        if not server_is_temporary():
             for lease in dead:
                 if lease is not None:
                     await client.release_concurrency_slots_with_lease(lease_id=lease)

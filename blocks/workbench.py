@@ -35,10 +35,14 @@ _current: ContextVar[Workbench | None] = ContextVar("workbench", default=None)
 def prewarm(spec: PoolSpec, count: int = 1) -> None:
     """Start zygotes in the background, before any event loop runs; the run with this spec takes them.
 
+    Args:
+        spec: The pool they are for.
+        count: How many; never more than there may be containers.
+
     Raises:
         SandboxUnavailable: The runtime cannot be used here.
     """
-    asyncio.run(_pool(spec)).prewarm(count)
+    asyncio.run(_pool(spec)).prewarm(min(count, settings().max_containers))
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +29,7 @@ from flows.display.closing import print_closing
 from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
 from flows.runs.logs import dataset_log
-from flows.runs.reports import DatasetReport, RunReport
+from flows.runs.reports import DatasetReport, RunReport, run_name
 from flows.samples.recording import JOURNAL, jobs_of
 from flows.tables.dataset import read_dataset
 from flows.verification.batch import Job, gather_questions
@@ -40,7 +39,6 @@ from flows.verification.records import Episode
 from flows.verification.store import EpisodeStore
 from flows.verification.work import CutOff, QuestionWork, row_of, unfinished_row
 
-Options = Annotated[EpisodeOptions, Parameter(name="*")]
 DEFAULTS = EpisodeOptions()
 
 
@@ -157,7 +155,7 @@ async def episode(
     *,
     questions: str | None = None,
     ask: Annotated[list[str] | None, Parameter(negative="")] = None,
-    options: Options = DEFAULTS,
+    options: Annotated[EpisodeOptions, Parameter(name="*")] = DEFAULTS,
 ) -> State[RunReport]:
     """Answer questions about CSV files in a sandbox, several times each, and keep what the attempts agree on.
 
@@ -170,7 +168,7 @@ async def episode(
         ask: A question in plain words; may be given several times.
         options: How questions are answered and verified.
     """
-    run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") + f"-{str(flow_run.id or 'local')[:8]}"
+    run = run_name(flow_run.id)
     jobs, options = jobs_of(datasets or [], questions, options)
     free = asyncio.Semaphore(options.parallel_datasets)
 
@@ -193,7 +191,9 @@ async def episode(
 
 
 def _prewarm(parameters: Mapping[str, Any]) -> None:
-    prewarm(parameters.get("options", DEFAULTS).pool())
+    given = (parameters.get("datasets") or [], parameters.get("questions"), parameters.get("options", DEFAULTS))
+    jobs, options = jobs_of(*given)
+    prewarm(options.pool(), min(len(jobs), options.parallel_datasets))
 
 
 if __name__ == "__main__":

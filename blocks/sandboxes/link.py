@@ -128,6 +128,7 @@ class Link:
                 "encoding": None,
                 "delimiter": None,
                 "max_columns": limits.max_columns,
+                "limits": limits.model_dump(),
             }
             self._channel.send(Kind.LOAD, 0, header)
             async with asyncio.timeout(limits.load_timeout_s):

@@ -18,6 +18,7 @@ class SandboxLimits(Frozen):
     """What one sandbox and each of its sessions may use."""
 
     max_sessions: Annotated[int, Field(ge=1, le=256, description="sessions alive at once in a sandbox")] = 16
+    spare_sessions: Annotated[int, Field(ge=0, le=16, description="processes forked ahead for sessions to come")] = 2
     cell_timeout_s: Annotated[float, Field(gt=0, description="wall clock of a cell, seconds")] = 60.0
     grace_s: Annotated[float, Field(ge=0, description="seconds between the interrupt and the kill")] = 2.0
     memory_bytes: Annotated[int, Field(ge=2**26, description="memory of a session above the zygote's, bytes")] = 2**30

@@ -59,7 +59,10 @@ def totals(rows: Sequence[QuestionRow]) -> str:
         parts.append(f"{len(rows) - len(fresh)} done by earlier runs")
     parts.append(f"{calls} model calls ({replayed} from the journal)")
     if saved:
-        parts.append(f"{saved} traces never launched, as none could have changed its verdict")
+        calls_saved = sum(row.calls_saved for row in fresh)
+        parts.append(
+            f"{saved} traces never launched, as none could have changed its verdict (about {calls_saved} calls saved)"
+        )
     return ", ".join(parts) + "."
 
 

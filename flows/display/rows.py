@@ -27,6 +27,8 @@ class QuestionRow(Frozen):
     """Model calls answered by the journal."""
     traces_saved: int
     """Traces not launched because they could not have changed the verdict."""
+    calls_saved: int = 0
+    """About how many model calls those would have made: as many each as the question's launched ones on average."""
     seconds: float
     cached: bool
     """True when an earlier run had finished it."""

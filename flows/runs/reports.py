@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
+from uuid import UUID
 
 from blocks.frozen import Frozen
 from flows.display.rows import QuestionRow
@@ -53,3 +55,8 @@ class RunReport(Frozen):
         verified = sum(row.state == "verified" for row in self.rows)
         text = f"{verified} of {len(self.rows)} questions verified"
         return f"{text}, {self.failed} failed" if self.failed else text
+
+
+def run_name(flow_run: UUID | str | None) -> str:
+    """A run's name, for its folder of logs: when it began and, for telling two apart, its flow run's first digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(flow_run or 'local')[:8]}"

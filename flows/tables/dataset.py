@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -63,7 +64,8 @@ def read_dataset(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
     """
     file = _data_file(path)
     try:
-        size = file.stat().st_size
+        info = file.stat()
+        size = info.st_size
         if size == 0:
             raise DatasetError(f"{file} is empty.", "Give a CSV file with a header line and at least one row.")
         if size > max_bytes:
@@ -71,7 +73,7 @@ def read_dataset(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
                 f"{file} has {size:,} bytes, more than the {max_bytes:,} taken.",
                 "Give a smaller file or a sample of its rows.",
             )
-        key = _sha256(file)
+        key = _sha256(file.absolute(), (info.st_dev, info.st_ino, size, info.st_mtime_ns))
     except OSError as error:
         raise DatasetError(f"{file} cannot be read: {error.strerror}.", "Check its permissions.") from error
     card = _card(file.with_name("dataset.json"))
@@ -122,7 +124,9 @@ def _data_file(path: Path) -> Path:
     return path
 
 
-def _sha256(file: Path) -> str:
+@lru_cache(maxsize=256)
+def _sha256(file: Path, state: tuple[int, ...]) -> str:
+    """Of the content; a run asks several times, and reads a file anew only when its `state` has changed."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK):

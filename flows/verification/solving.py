@@ -58,6 +58,13 @@ class Solution(NamedTuple):
         """What cut the question off, where something did."""
         return next((trace.error for trace in self.traces if trace.broken_off and trace.error is not None), None)
 
+    @property
+    def calls_saved(self) -> int:
+        """About how many model calls the traces never launched would have made: as many each as those that ran."""
+        ran = [trace for trace in self.traces if trace.role == "independent"] or list(self.traces)
+        calls = sum(trace.usage.calls for trace in ran)
+        return round(self.verdict.traces_saved * calls / len(ran)) if ran else 0
+
 
 class Watcher(Protocol):
     """Told of progress while a question is being answered."""

@@ -217,6 +217,7 @@ def _row(
         calls=sum(trace.usage.calls for trace in traces),
         replayed=sum(trace.usage.replayed for trace in traces),
         traces_saved=verdict.traces_saved if solution.finished else 0,
+        calls_saved=solution.calls_saved if solution.finished else 0,
         seconds=seconds,
         cached=cached,
         explanation=why

@@ -13,6 +13,7 @@ class Limits:
     """What one session may use. Sizes in bytes."""
 
     max_sessions: int
+    spare_sessions: int
     memory_bytes: int
     scratch_bytes: int
     max_threads: int

@@ -21,7 +21,7 @@ MAX_PAYLOAD = 32 * 1024 * 1024
 class Kind(enum.IntEnum):
     """Frame kinds. 1-63 travel from the host to the zygote, 64 and above from the zygote to the host."""
 
-    LOAD = 1  # {name, bytes, encoding|null, delimiter|null, max_columns}: a dataset follows in DATA frames
+    LOAD = 1  # {name, bytes, encoding|null, delimiter|null, max_columns, limits? (of sessions to come)}: DATA follows
     DATA = 2  # raw bytes of the file; an empty payload ends it
     OPEN = 3  # {limits: {...}}: fork a session under this number (needs LOADED first)
     RUN = 4  # {cell, code, timeout_s, grace_s}: run a cell in the session

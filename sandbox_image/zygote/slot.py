@@ -38,10 +38,7 @@ class Board(Protocol):
         """Queue a frame for the host."""
 
     def start_worker(self, slot: Slot) -> Worker:
-        """Have the template fork a process for the slot."""
-
-    def listen(self, slot: Slot, worker: Worker) -> None:
-        """Report what the worker's pipes bring to the slot."""
+        """A process for the slot, ready or on its way; what its pipes bring is reported to the slot."""
 
     def want_room(self, worker: Worker, *, wanted: bool) -> None:
         """Call `Worker.flush` when its command pipe has room, or no longer."""
@@ -199,6 +196,8 @@ class Slot:
         self._start_due = time.monotonic() + START_TIMEOUT_S
         self.worker = self._board.start_worker(self)
         self._living.add(self.worker)
+        if self.worker.ready:
+            self._take_up(self.worker)
 
     def _kill_current(self) -> None:
         if self.worker is not None and not self.worker.doomed:
@@ -319,9 +318,12 @@ class Slot:
 
     def _ready(self, worker: Worker) -> None:
         worker.started()
+        if worker is self.worker and not worker.doomed:
+            self._take_up(worker)
+
+    def _take_up(self, worker: Worker) -> None:
+        """The slot's process is ready: go on with what waited for it."""
         self._failed_starts = 0
-        if worker is not self.worker or worker.doomed:
-            return
         self._answer(worker)
         if self._waiting is not None and self.cell is None:
             request, self._waiting = self._waiting, None

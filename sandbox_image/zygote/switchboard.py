@@ -15,14 +15,16 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
-from sandbox_image.zygote import procfs
+from sandbox_image.zygote import stats
 from sandbox_image.zygote.cgroup import OomCounter
 from sandbox_image.zygote.limits import Limits
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Decoder, Frame, Kind, ProtocolError, encode
-from sandbox_image.zygote.scratch import Remover, measure
+from sandbox_image.zygote.scratch import Remover
 from sandbox_image.zygote.slot import Request, Slot
+from sandbox_image.zygote.spares import Owner, Spares
 from sandbox_image.zygote.template import MAX_MESSAGE
 from sandbox_image.zygote.upload import Upload
 from sandbox_image.zygote.watch import LONGEST_TICK_S, TICK_COST_FACTOR, TICK_S
@@ -33,6 +35,7 @@ OUTPUT_HIGH: Final = 16 * 1024 * 1024
 """Bytes waiting for a slow host from which events of sessions are no longer read; the sessions then wait."""
 _SHUTDOWN_S: Final = 3.0
 _HOUSEKEEPING_S: Final = 0.005
+_FRAMES_PER_WRITE: Final = 64
 
 
 class Ended(Exception):
@@ -62,12 +65,13 @@ class Switchboard:
         self._unsent: deque[memoryview] = deque()
         self._unsent_bytes = 0
         self._slots: dict[int, Slot] = {}
-        self._workers: dict[int, tuple[Slot, Worker]] = {}
+        self._workers: dict[int, tuple[Owner, Worker]] = {}
         self._by_pid: dict[int, int] = {}
         self._tickets = 0
         self._loaded = False
         self._upload: Upload | None = None
         self._remover = Remover()
+        self._spares = Spares(self)
         self._throttled = False
         self._tick_due = 0.0
         self._poller = select.epoll()
@@ -98,6 +102,9 @@ class Switchboard:
         # A slot that has just come to be watched waits no longer than the others.
         due = max(0.0, self._tick_due - now) if watched else TICK_S if busy else -1
         timeout = 0.0 if busy and not watched else min(due, TICK_S)
+        pause = self._spares.pause(now, len(self._slots)) if self._loaded else None
+        if pause is not None:
+            timeout = pause if timeout < 0 else min(timeout, pause)
         for descriptor, event in self._poller.poll(timeout):
             callback = self._callbacks.get(descriptor)
             # An earlier callback of this turn may have retired the descriptor.
@@ -105,6 +112,8 @@ class Switchboard:
                 callback(event)
         if time.monotonic() >= self._tick_due:
             self._tick()
+        if pause is not None:
+            self._spares.refill(time.monotonic(), len(self._slots))
         self._remover.work(_HOUSEKEEPING_S)
         self._flush()
 
@@ -147,18 +156,21 @@ class Switchboard:
     def _flush(self) -> None:
         try:
             while self._unsent:
-                written = os.write(self._out, self._unsent[0])
-                self._unsent_bytes -= written
-                if written == len(self._unsent[0]):
-                    self._unsent.popleft()
-                else:
-                    self._unsent[0] = self._unsent[0][written:]
+                self._drop_sent(os.writev(self._out, list(islice(self._unsent, _FRAMES_PER_WRITE))))
         except BlockingIOError:
             pass
         except OSError as error:
             raise Ended from error
         self._await_room(bool(self._unsent))
         self._throttle(self._unsent_bytes > OUTPUT_HIGH)
+
+    def _drop_sent(self, written: int) -> None:
+        self._unsent_bytes -= written
+        while written:
+            first = self._unsent.popleft()
+            if written < len(first):
+                self._unsent.appendleft(first[written:])
+            written -= min(written, len(first))
 
     def _await_room(self, wanted: bool) -> None:
         if wanted and self._out not in self._callbacks:
@@ -203,7 +215,10 @@ class Switchboard:
     def _load(self, frame: Frame) -> None:
         if self._loaded or self._upload is not None:
             raise ProtocolError("a dataset is loaded already")
-        self._upload = Upload(frame.json(), self._root)
+        header = frame.json()
+        if header.get("limits") is not None:
+            self._spares.expect(Limits.parse(header["limits"]))
+        self._upload = Upload(header, self._root)
 
     def _data(self, frame: Frame) -> None:
         upload = self._upload
@@ -244,10 +259,9 @@ class Switchboard:
             raise ProtocolError(refusal)
 
     def _stats(self, frame: Frame) -> None:
-        sessions = {str(number): _session_stats(slot) for number, slot in self._slots.items()}
-        own = {"pid": os.getpid(), "rss_bytes": _rss(os.getpid()), "unsent_bytes": self._unsent_bytes}
-        template = self._walls.get("template_pid", 0)
-        shared = {"pid": template, "rss_bytes": _rss(template), "pss_bytes": procfs.proportional_bytes(template)}
+        sessions = {str(number): stats.of_session(slot) for number, slot in self._slots.items()}
+        own = {"pid": os.getpid(), "rss_bytes": stats.resident(os.getpid()), "unsent_bytes": self._unsent_bytes}
+        shared = stats.of_template(self._walls.get("template_pid", 0))
         self.send(Kind.STATS_REPLY, 0, {"sessions": sessions, "switchboard": own, "template": shared})
 
     # The template's side.
@@ -276,17 +290,17 @@ class Switchboard:
             ticket = self._by_pid.pop(message["pid"], None)
             if ticket is None:
                 return
-            slot, worker = self._workers[ticket]
+            owner, worker = self._workers[ticket]
             worker.exit = Exit(message["status"], message["cpu_s"])
-            slot.exited(worker)
+            owner.exited(worker)
             return
-        slot, worker = self._workers[message["ticket"]]
+        owner, worker = self._workers[message["ticket"]]
         if operation == "forked":
             self._by_pid[message["pid"]] = message["ticket"]
             worker.born(message["pid"])
-            slot.forked(worker)
+            owner.forked(worker)
         else:
-            slot.fork_failed(worker, message["message"])
+            owner.fork_failed(worker, message["message"])
 
     def _hello(self, message: dict[str, Any]) -> None:
         if message["threads"] != 1:
@@ -304,24 +318,31 @@ class Switchboard:
     # What slots ask for.
 
     def start_worker(self, slot: Slot) -> Worker:
-        """Have the template fork a process for the slot."""
-        self._tickets += 1
-        folder = os.path.join(self._root, f"s{slot.number}-{self._tickets}")
-        os.mkdir(folder, 0o700)
-        worker = Worker(self._tickets, folder, slot.limits.max_event_bytes)
+        """A process for the slot: a spare one, or one that the template is asked to fork."""
+        worker = self._spares.take(slot.limits)
+        if worker is None:
+            return self.fork(slot, slot.limits)
         self._workers[worker.ticket] = (slot, worker)
-        self.listen(slot, worker)
-        limits = slot.limits.__dict__
-        message = {"op": "fork", "ticket": worker.ticket, "scratch": folder, "limits": limits}
+        return worker
+
+    def fork(self, owner: Owner, limits: Limits) -> Worker:
+        """Have the template fork a process, of which the owner hears from now on."""
+        self._tickets += 1
+        folder = os.path.join(self._root, f"s{self._tickets}")
+        os.mkdir(folder, 0o700)
+        worker = Worker(self._tickets, folder, limits.max_event_bytes)
+        self._workers[worker.ticket] = (owner, worker)
+        self._listen(worker)
+        message = {"op": "fork", "ticket": worker.ticket, "scratch": folder, "limits": limits.__dict__}
         socket.send_fds(self._template, [json.dumps(message).encode()], worker.theirs)
         worker.handed_over()
         return worker
 
-    def listen(self, slot: Slot, worker: Worker) -> None:
-        """Report what the worker's pipes bring to the slot."""
+    def _listen(self, worker: Worker) -> None:
+        """Report what the worker's pipes bring to whoever owns it then."""
 
         def reader(descriptor: int) -> Callable[[int], None]:
-            return lambda _: slot.readable(worker, descriptor)
+            return lambda _: self._workers[worker.ticket][0].readable(worker, descriptor)
 
         for descriptor in (worker.stdout, worker.stderr, worker.events):
             self._register(descriptor, select.EPOLLIN, reader(descriptor))
@@ -415,26 +436,3 @@ def _request(frame: Frame) -> Request:
 
 def _positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
-
-
-def _rss(pid: int) -> int:
-    status = procfs.read_status(pid)
-    return 0 if status is None else status.anonymous + status.file + status.shared
-
-
-def _session_stats(slot: Slot) -> dict[str, Any]:
-    worker = slot.worker
-    if worker is None or not worker.ready:
-        pid = worker.pid if worker is not None else 0
-        zeros = dict.fromkeys(("rss_bytes", "private_bytes", "pss_bytes", "scratch_bytes"), 0)
-        return {"pid": pid, "state": slot.state, "cells": 0, "cpu_s": 0.0, **zeros}
-    return {
-        "pid": worker.pid,
-        "state": slot.state,
-        "cells": worker.cells,
-        "rss_bytes": _rss(worker.pid),
-        "private_bytes": procfs.private_bytes(worker.pid),
-        "pss_bytes": procfs.proportional_bytes(worker.pid),
-        "cpu_s": procfs.cpu_seconds(worker.pid) or 0.0,
-        "scratch_bytes": measure(worker.scratch, stop_at_bytes=slot.limits.scratch_bytes).bytes,
-    }

@@ -13,7 +13,7 @@ from sandbox_image.zygote.worker import Worker
 TICK_S: Final = 0.02
 """How often a running cell is looked at."""
 LONGEST_TICK_S: Final = 0.1
-TICK_COST_FACTOR: Final = 20
+TICK_COST_FACTOR: Final = 40
 """The look at all running cells uses at most one part in this many of a processor, unless LONGEST_TICK_S is reached."""
 _PRIVATE_EVERY_S: Final = 0.2
 _FILES_EVERY_S: Final = 0.5

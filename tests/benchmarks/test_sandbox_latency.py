@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 
 CELLS = 400
 SESSIONS = 40
-ENGINE_CALLS = 15
+BURST = 15
+REPLY_S = 0.3
 STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('go', flush=True)\nwhile True: pass"
 
 
@@ -58,9 +59,10 @@ async def cell_times(session: Session, count: int) -> list[float]:
 
 
 async def session_times(sandbox: Sandbox, count: int) -> list[float]:
-    """From asking for a session to the answer of its first cell, seconds each."""
+    """From asking for a session to the answer of its first cell, seconds each; a model's reply lies between two."""
     taken = []
     for _ in range(count):
+        await asyncio.sleep(REPLY_S)
         start = time.perf_counter()
         session = await sandbox.session()
         result = await session.run("len(df)")
@@ -68,6 +70,22 @@ async def session_times(sandbox: Sandbox, count: int) -> list[float]:
         assert result.value == "200"
         await session.close()
     return taken
+
+
+async def burst_times(sandbox: Sandbox) -> list[float]:
+    """Fifteen sessions asked for at once, until all have answered a cell: seconds a session."""
+
+    async def one() -> Session:
+        session = await sandbox.session()
+        assert (await session.run("len(df)")).value == "200"
+        return session
+
+    start = time.perf_counter()
+    sessions = await asyncio.gather(*(one() for _ in range(BURST)))
+    taken = (time.perf_counter() - start) / BURST
+    for session in sessions:
+        await session.close()
+    return [taken]
 
 
 @pytest.mark.engine
@@ -82,12 +100,13 @@ async def test_against_the_engines_own_commands(container: str, small_csv: Path)
         session = await sandbox.session()
         await cell_times(session, 50)
         # Interleaved, so that a busy moment of the machine falls on both.
-        cells, execs, sessions, runs = [], [], [], []
+        cells, execs, sessions, runs, bursts = [], [], [], [], []
         for _ in range(5):
             cells += await cell_times(session, CELLS // 5)
             execs += await asyncio.to_thread(times, lambda: engine("exec", container, "python3", "-c", "1"), 3)
             sessions += await session_times(sandbox, SESSIONS // 5)
             runs += await asyncio.to_thread(times, lambda: engine(*run), 3)
+            bursts += await burst_times(sandbox)
     by_exec, by_run = ratio(cells, execs), ratio(sessions, runs)
     print_table(
         "Docker runtime against the engine's own commands",
@@ -98,6 +117,8 @@ async def test_against_the_engines_own_commands(container: str, small_csv: Path)
             Row("new session until its first cell answered", ms(sessions)),
             Row("`docker run IMAGE python3 -c 1`", ms(runs)),
             Row("session : run", f"1/{by_run:.0f}", "1/20", by_run >= 20),
+            Row(f"{BURST} new sessions at once, time of each", ms(bursts)),
+            Row("session in a burst : run", f"1/{ratio(bursts, runs):.0f}"),
         ],
     )
 

@@ -19,6 +19,7 @@ PATIENCE_S = 120.0
 
 LIMITS: dict[str, Any] = {
     "max_sessions": 16,
+    "spare_sessions": 0,
     "memory_bytes": 2**29,
     "scratch_bytes": 2**24,
     "max_threads": 32,

@@ -35,11 +35,13 @@ def closing(report: RunReport) -> str:
 
 
 def test_totals_count_only_what_this_run_did() -> None:
-    said = totals([row("a"), row("b", cached=True), row("c", **UNFINISHED)])
+    said = totals([row("a", calls_saved=2), row("b", cached=True, calls_saved=9), row("c", **UNFINISHED)])
     assert "2 of 3 verified" in said
     assert "1 unfinished" in said
     assert "1 done by earlier runs" in said
     assert "6 model calls (2 from the journal)" in said
+    assert "1 traces never launched" in said
+    assert "about 2 calls saved" in said
 
 
 def test_each_trouble_is_told_once_with_its_count() -> None:

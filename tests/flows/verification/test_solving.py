@@ -66,7 +66,7 @@ async def test_agreement_is_verified_without_the_last_trace() -> None:
     model = submits({0: 4, 1: 4, 2: 4})
     solution = await solve(model, question())
     assert solution.verdict.verdict == "verified"
-    assert solution.verdict.traces_saved == 1
+    assert (solution.verdict.traces_saved, solution.calls_saved) == (1, 1)
     assert model.traces == {0, 1, 2}, "the third independent trace could not have changed the verdict"
     assert model.hinted == {0}, "only the gold trace is told the hint"
     assert [trace.role for trace in solution.traces] == ["gold", "independent", "independent"]
@@ -89,6 +89,9 @@ async def test_a_gold_trace_without_an_answer_costs_no_independent_ones() -> Non
     assert (solution.verdict.verdict, solution.finished) == ("too_hard", True)
     assert model.traces == {0}
     assert solution.verdict.traces_saved == 6
+    calls = sum(trace.usage.calls for trace in solution.traces)
+    assert calls > 1
+    assert solution.calls_saved == 6 * calls
 
 
 async def test_code_that_fails_to_the_end() -> None:

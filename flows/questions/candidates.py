@@ -16,9 +16,7 @@ class Candidate(Frozen):
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1, description="unique among the dataset's candidates of one source")]
     source: QuestionSource
-    text: Annotated[
-        str, Field(min_length=1, description="complete in itself: rounding, unit, ties, shape of the answer")
-    ]
+    text: Annotated[str, Field(min_length=1, description="complete in itself: rounding, unit, ties, shape")]
     hint: str | None = None
     program: Annotated[str, Field(min_length=1, description="pandas code on `df` that ends in submit(…)")]
     alternatives: Annotated[
@@ -33,7 +31,9 @@ class Candidate(Frozen):
     tags: tuple[str, ...] = ()
     row_order_matters: Annotated[bool, Field(description="the question asks for something that depends on it")] = False
     interest: Annotated[float, Field(ge=0, description="more is better; compares candidates of one source")] = 0.0
-    provenance: Annotated[dict[str, Any], Field(description="template or operators, columns, parameters, version")] = {}
+    provenance: dict[str, Any] = Field(
+        default_factory=dict, description="template or operators, columns, parameters, version"
+    )
 
 
 class Facts(Frozen):

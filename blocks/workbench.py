@@ -1,4 +1,4 @@
-"""What a run works with: the sandbox pool and the model client, made once per process and shared by its flows."""
+"""What a run works with: sandbox pool and model client, made once per process and shared by its flows."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Workbench:
 
 _pools: dict[PoolSpec, SandboxPool] = {}
 _current: ContextVar[Workbench | None] = ContextVar("workbench", default=None)
+_current_pool: ContextVar[SandboxPool | None] = ContextVar("sandboxes", default=None)
 
 
 def prewarm(spec: PoolSpec, count: int = 1) -> None:
@@ -60,19 +61,38 @@ async def workbench(pool: PoolSpec, model: ModelSpec) -> AsyncIterator[Workbench
         return
     block = ChatModel(model=model.model, base_url=model.base_url, max_in_flight=model.max_in_flight)
     address = block.address(offline=model.offline)
+    async with sandbox_pool(pool) as sandboxes:
+        client = block.get_client(offline=model.offline, replay=_replays(model.replay))
+        bench = Workbench(sandboxes, client, address.model, address.endpoint.id)
+        token = _current.set(bench)
+        try:
+            yield bench
+        finally:
+            _current.reset(token)
+            await client.aclose()
+
+
+@asynccontextmanager
+async def sandbox_pool(spec: PoolSpec) -> AsyncIterator[SandboxPool]:
+    """The sandboxes of the flow run around it, or new ones for the length of the body; for runs without a model.
+
+    Raises:
+        SandboxUnavailable: The runtime cannot be used here.
+    """
+    shared = _current_pool.get()
+    if shared is not None:
+        yield shared
+        return
     await ensure_limit(settings().max_containers)
-    sandboxes = await _pool(pool)
+    sandboxes = await _pool(spec)
     await sandboxes.runtime.reap()
-    client = block.get_client(offline=model.offline, replay=_replays(model.replay))
-    bench = Workbench(sandboxes, client, address.model, address.endpoint.id)
-    token = _current.set(bench)
+    token = _current_pool.set(sandboxes)
     try:
-        yield bench
+        yield sandboxes
     finally:
-        _current.reset(token)
-        _pools.pop(pool, None)
+        _current_pool.reset(token)
+        _pools.pop(spec, None)
         await sandboxes.close()
-        await client.aclose()
 
 
 async def _pool(spec: PoolSpec) -> SandboxPool:

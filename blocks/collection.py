@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blocks.chat_model import ChatModel
+from blocks.dataset_source import FsspecSource, HttpSource, KaggleSource, LocalSource
 from blocks.sandbox_pool import SandboxPoolBlock
 
-__all__ = ["ChatModel", "SandboxPoolBlock"]
+__all__ = ["ChatModel", "FsspecSource", "HttpSource", "KaggleSource", "LocalSource", "SandboxPoolBlock"]

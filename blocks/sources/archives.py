@@ -1,0 +1,246 @@
+"""From what arrived to one table: archives are opened without trusting a name, a link or a size written in them."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol, cast
+
+from blocks.sources.models import TABLE_ENDINGS, FetchLimits, SourceRefused, too_large
+
+_CHUNK = 1 << 18
+_FREE_BYTES = 8 << 20
+"""Unpacked bytes that no ratio is applied to: a small table of zeros is no bomb."""
+_TAR_MAGIC = 257
+_OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
+    b"\x1f\x8b": lambda raw: cast(BinaryIO, gzip.open(raw)),  # noqa: SIM115 - closed by who calls it
+    b"BZh": lambda raw: cast(BinaryIO, bz2.open(raw)),  # noqa: SIM115 - closed by who calls it
+    b"\xfd7zXZ\0": lambda raw: cast(BinaryIO, lzma.open(raw)),  # noqa: SIM115 - closed by who calls it
+}
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, NotImplementedError)
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_FORMATS = (
+    (b"%PDF", "a PDF document"),
+    (b"PAR1", "a Parquet file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Counted(io.RawIOBase):
+    """A stream that may give only so many bytes; more is a refusal, however the archive describes itself."""
+
+    def __init__(self, stream: _Readable, packed: int, what: str, limits: FetchLimits) -> None:
+        self._stream = stream
+        self._packed = max(packed, 1)
+        self._what = what
+        self._limits = limits
+        self._given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(_CHUNK if size is None or size < 0 else size)
+        self._given += len(data)
+        if self._given > self._limits.max_bytes:
+            raise too_large(f"{self._what}, unpacked,", None, self._limits)
+        if self._given > max(_FREE_BYTES, self._packed * self._limits.max_ratio):
+            raise SourceRefused(
+                f"{self._what} unpacks to more than {self._limits.max_ratio:g} times its size.",
+                "Unpack it yourself if you trust it, and give the CSV file.",
+            )
+        return data
+
+
+def extract_table(arrived: Path, target: Path, member: str, limits: FetchLimits) -> str:
+    """Make `target` the table in `arrived`: the file itself, or the one CSV file of an archive.
+
+    `arrived` is gone afterwards. Of an archive only the chosen file is unpacked, under a name of ours.
+
+    Args:
+        arrived: The file as it came.
+        target: Where the table goes; replaced at once, never half-written.
+        member: The file wanted from an archive; empty: the only table in it.
+        limits: Caps on unpacked bytes, ratio and members.
+
+    Returns:
+        The name of the archive's file that was taken; empty where it was no archive.
+
+    Raises:
+        SourceRefused: The archive is damaged, unsafe, too large, or does not hold exactly the one table.
+    """
+    staged = target.with_name(target.name + ".new")
+    taken = ""
+    try:
+        if _head(arrived).startswith(_ZIP_MAGIC):
+            taken = _from_zip(arrived, staged, member, limits)
+        elif (opener := _opener(arrived)) is not None:
+            taken = _from_stream(arrived, opener, staged, member, limits)
+        elif _looks_like_tar(_head(arrived)):
+            taken = _from_tar(arrived, lambda raw: raw, staged, member, limits)
+        else:
+            os.replace(arrived, staged)
+        _refuse_what_is_no_table(staged)
+        os.replace(staged, target)
+    except _DAMAGED as error:
+        raise _damaged(error) from error
+    except OSError as error:
+        if error.errno is not None:  # The disk's trouble, not the archive's.
+            raise
+        raise _damaged(error) from error
+    finally:
+        staged.unlink(missing_ok=True)
+        arrived.unlink(missing_ok=True)
+    return taken
+
+
+def _from_zip(arrived: Path, staged: Path, member: str, limits: FetchLimits) -> str:
+    with zipfile.ZipFile(arrived) as archive:
+        entries = archive.infolist()
+        _refuse_crowd(len(entries), limits)
+        for entry in entries:
+            _refuse_unsafe_name(entry.filename)
+            if stat.S_ISLNK(entry.external_attr >> 16):
+                raise _unsafe(f"the link {entry.filename!r}")
+        chosen = archive.getinfo(_choose([entry.filename for entry in entries if not entry.is_dir()], member))
+        if chosen.flag_bits & 1:
+            raise SourceRefused(f"{chosen.filename} is encrypted.", "Unpack it yourself and give the CSV file.")
+        with archive.open(chosen) as stream:
+            _write(_Counted(stream, chosen.compress_size, chosen.filename, limits), staged)
+    return chosen.filename
+
+
+def _from_stream(
+    arrived: Path, opener: Callable[[BinaryIO], BinaryIO], staged: Path, member: str, limits: FetchLimits
+) -> str:
+    with arrived.open("rb") as raw, opener(raw) as stream:
+        is_tar = _looks_like_tar(stream.read(_TAR_MAGIC + 5))
+    if is_tar:
+        return _from_tar(arrived, opener, staged, member, limits)
+    with arrived.open("rb") as raw, opener(raw) as stream:
+        _write(_Counted(stream, arrived.stat().st_size, "The compressed file", limits), staged)
+    return ""
+
+
+def _from_tar(
+    arrived: Path, opener: Callable[[BinaryIO], BinaryIO], staged: Path, member: str, limits: FetchLimits
+) -> str:
+    names = [entry.name for _, entry in _tar_files(arrived, opener, limits)]
+    chosen = _choose(names, member)
+    for archive, entry in _tar_files(arrived, opener, limits):
+        if entry.name == chosen:
+            stream = archive.extractfile(entry)
+            if stream is not None:
+                _write(stream, staged)
+                return chosen
+    raise SourceRefused(f"{chosen} cannot be taken out of its archive.", "Unpack it yourself and give the CSV file.")
+
+
+def _tar_files(
+    arrived: Path, opener: Callable[[BinaryIO], BinaryIO], limits: FetchLimits
+) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The regular files, read in one pass under the caps; anything but files and folders refuses the archive."""
+    with arrived.open("rb") as raw, opener(raw) as stream:
+        counted = _Counted(stream, arrived.stat().st_size, "The archive", limits)
+        with tarfile.open(fileobj=counted, mode="r|") as archive:
+            for number, entry in enumerate(archive, 1):
+                _refuse_crowd(number, limits)
+                _refuse_unsafe_name(entry.name)
+                if entry.isfile():
+                    yield archive, entry
+                elif not entry.isdir():
+                    raise _unsafe(f"{entry.name!r}, which is no regular file")
+
+
+def _choose(names: Sequence[str], member: str) -> str:
+    if member:
+        found = [name for name in names if name == member] or [
+            name for name in names if PurePosixPath(name).name == member
+        ]
+        if len(found) != 1:
+            raise SourceRefused(f"The archive has {len(found)} files called {member}.", _listing(names))
+        return found[0]
+    tables = [name for name in names if name.lower().endswith(TABLE_ENDINGS) and not _is_litter(name)]
+    if len(tables) != 1:
+        count = "no CSV file" if not tables else f"{len(tables)} CSV files"
+        remedy = "Name one with #FILE. " + _listing(tables) if tables else _listing(names)
+        raise SourceRefused(f"The archive holds {count}, not one.", remedy)
+    return tables[0]
+
+
+def _listing(names: Sequence[str]) -> str:
+    shown = ", ".join(name if name.isprintable() else ascii(name) for name in sorted(names)[:8])
+    return f"It holds {shown}{', …' if len(names) > 8 else ''}." if names else "It is empty."
+
+
+def _is_litter(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def _refuse_crowd(count: int, limits: FetchLimits) -> None:
+    if count > limits.max_members:
+        raise SourceRefused(f"The archive holds more than {limits.max_members:,} files.", "Unpack it yourself.")
+
+
+def _refuse_unsafe_name(name: str) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or name[1:2] == ":" or "\0" in name:
+        raise _unsafe(f"a file that wants to be written to {name!r}")
+
+
+def _unsafe(what: str) -> SourceRefused:
+    return SourceRefused(f"The archive holds {what}; nothing was unpacked.", "Do not trust it.")
+
+
+def _damaged(error: Exception) -> SourceRefused:
+    return SourceRefused(f"The archive is damaged ({error}).", "Ask its publisher, or unpack it yourself.")
+
+
+def _write(stream: _Readable, staged: Path) -> None:
+    with staged.open("wb") as out:
+        while chunk := stream.read(_CHUNK):
+            out.write(chunk)
+
+
+def _opener(arrived: Path) -> Callable[[BinaryIO], BinaryIO] | None:
+    head = _head(arrived)
+    return next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as raw:
+        return raw.read(1024)
+
+
+def _looks_like_tar(head: bytes) -> bool:
+    return head[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar"
+
+
+def _refuse_what_is_no_table(file: Path) -> None:
+    """The common mistakes, each by its name; whether the rest is a table is found out in the sandbox."""
+    head = _head(file)
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise SourceRefused("It is a web page, not a table.", "Give the address of the file itself.")
+    for magic, name in _FORMATS:
+        if head.startswith(magic):
+            raise SourceRefused(f"It is {name}, not a CSV file.", "Export the table as CSV.")
+    if not head:
+        raise SourceRefused("It is empty.", "Give a CSV file with a header line and at least one row.")

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from flows.questions.records import Difficulty
-from flows.questions.templates import comparisons, dates_and_texts, groups, one_measure, several_measures, whole_table
+from flows.questions.templates import (
+    comparisons,
+    groups,
+    one_measure,
+    over_time,
+    several_measures,
+    texts,
+    whole_table,
+)
 from flows.questions.templates.template import Template
 
 _LEVELS: tuple[Difficulty, ...] = ("easy", "medium", "hard", "very_hard")
@@ -16,7 +24,8 @@ TEMPLATES: tuple[Template, ...] = tuple(
             *several_measures.TEMPLATES,
             *groups.TEMPLATES,
             *comparisons.TEMPLATES,
-            *dates_and_texts.TEMPLATES,
+            *texts.TEMPLATES,
+            *over_time.TEMPLATES,
         ),
         key=lambda template: _LEVELS.index(template.difficulty),
     )

@@ -121,6 +121,22 @@ def places(column: ColumnProfile) -> int:
     return max(0, min(wanted, MOST_DIGITS - math.ceil(math.log10(largest))))
 
 
+def beyond_fences(column: ColumnProfile) -> bool:
+    """Whether some value lies more than 1.5 interquartile ranges outside the quartiles."""
+    lower, upper = (column.quantiles[at] if len(column.quantiles) == 3 else None for at in (0, 2))
+    if lower is None or upper is None:
+        return False
+    reach = 1.5 * (upper - lower)
+    return low(column) < lower - reach or high(column) > upper + reach
+
+
+def beyond_deviations(column: ColumnProfile) -> bool:
+    """Whether some value lies more than 3 sample standard deviations away from the mean."""
+    if column.mean is None or column.std is None:
+        return False
+    return max(high(column) - column.mean, column.mean - low(column)) > 3 * column.std
+
+
 def round_number(number: float, column: ColumnProfile) -> float:
     """A number near the one given that a person would choose as a threshold for the column."""
     step = math.floor(math.log10(column.std or 1.0))

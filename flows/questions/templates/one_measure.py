@@ -7,7 +7,16 @@ from random import Random
 
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.binders import MOST_FOR_NORMALITY, one_measure, without_decimals
-from flows.questions.templates.columns import Columns, high, low, places, present, round_number
+from flows.questions.templates.columns import (
+    Columns,
+    beyond_deviations,
+    beyond_fences,
+    high,
+    low,
+    places,
+    present,
+    round_number,
+)
 from flows.questions.templates.facts import probe
 from flows.questions.templates.template import Binding, Template, column, decimals, number
 from flows.tables.profiling import ColumnProfile
@@ -69,7 +78,7 @@ submit(round(values.std() / values.mean(), $d))
         difficulty="easy",
         n_steps=3,
         tags=("outliers", "quantiles"),
-        bind=without_decimals(one_measure()),
+        bind=without_decimals(one_measure(where=beyond_fences)),
         text="""How many values of $x lie more than 1.5 interquartile ranges below the first quartile, and how
         many lie more than 1.5 interquartile ranges above the third quartile? Interpolate quartiles linearly and
         leave out missing values. Give the counts under the names "below" and "above".""",
@@ -205,7 +214,7 @@ submit(round(change, $d))
         difficulty="very_hard",
         n_steps=6,
         tags=("outliers", "iteration"),
-        bind=one_measure(),
+        bind=one_measure(where=beyond_deviations),
         text="""Clean $x in rounds: in each round, compute the mean and the sample standard deviation (divisor n
         - 1) of the values that are left, and remove all values more than 3 standard deviations away from the
         mean. Stop before a round that would remove nothing. Leave out missing values from the start. Give the

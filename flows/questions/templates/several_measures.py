@@ -7,7 +7,7 @@ from random import Random
 
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.binders import measure_lists, target_and_predictors, two_measures
-from flows.questions.templates.columns import Columns, places
+from flows.questions.templates.columns import Columns, beyond_deviations, beyond_fences, places
 from flows.questions.templates.facts import gap_at_bottom, gap_at_top, probe
 from flows.questions.templates.template import Binding, Template, column, decimals
 
@@ -24,6 +24,19 @@ def _measures_for_std(table: Columns, rng: Random) -> Iterator[Binding]:
     for binding in measure_lists(3)(table, rng):
         lowest = min((by_name[name] for name in binding["xs"].columns), key=lambda measure: measure.mean or 0.0)
         yield {**binding, "d": decimals(places(lowest))}
+
+
+def _lists_with_outliers(table: Columns, rng: Random) -> Iterator[Binding]:
+    has_outlier = {measure.name: beyond_deviations(measure) for measure in table.measures}
+    for binding in measure_lists(3)(table, rng):
+        if 0 < sum(has_outlier[name] for name in binding["xs"].columns) < len(binding["xs"].columns):
+            yield binding
+
+
+def _pairs_with_outliers(table: Columns, _: Random) -> Iterator[Binding]:
+    for x, y in table.unordered_pairs():
+        if beyond_fences(x) or beyond_fences(y):
+            yield {"x": column(x), "y": column(y), "d": decimals(3)}
 
 
 def _weighted(table: Columns, _: Random) -> Iterator[Binding]:
@@ -141,7 +154,7 @@ submit(round(numbers[lowest].std(), $d))
         difficulty="medium",
         n_steps=4,
         tags=("outliers", "columns"),
-        bind=measure_lists(3),
+        bind=_lists_with_outliers,
         text="""How many of the columns $xs hold at least one value more than 3 sample standard deviations
         (divisor n - 1) away from the mean of their column? Leave out missing values column by column.""",
         hint="""Turn each of the columns into distances from its mean in sample standard deviations, and count
@@ -177,7 +190,7 @@ submit(round(float(result.statistic), $d))
         difficulty="hard",
         n_steps=5,
         tags=("correlation", "outliers"),
-        bind=two_measures(3),
+        bind=_pairs_with_outliers,
         text="""Take the rows in which both $x and $y are known. Drop every row where either value lies more than
         1.5 interquartile ranges outside its column's quartiles, computed over the rows taken and interpolated
         linearly. What is Pearson's correlation of $x and $y in the rows that remain? Round to $d.""",

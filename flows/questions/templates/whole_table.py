@@ -113,7 +113,7 @@ patterns = missing[missing.any(axis=1)].value_counts()
 most_common = patterns.idxmax()
 submit({name for name, is_missing in zip(df.columns, most_common) if is_missing})
 """,
-        probe=probe("patterns.sum()", margin=_PATTERN_GAP, setup=_TOP_PATTERN),
+        probe=probe("len(df)", margin=_PATTERN_GAP, setup=_TOP_PATTERN),
         answer=AnswerSpec(type="set", items="string", case_sensitive=True),
     ),
 )

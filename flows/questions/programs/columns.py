@@ -1,0 +1,191 @@
+"""Operators on columns: a number, a group or a period for each row."""
+
+from __future__ import annotations
+
+from flows.questions.programs import bindings
+from flows.questions.programs.grammar import Binder, Operator, Sort
+
+_M, _K, _H, _D = Sort.MEASURE, Sort.KEY, Sort.HALVES, Sort.DATE
+
+
+def _measure(
+    name: str, weight: int, code: str, words: str, bind: Binder, stem: str, tags: frozenset[str] = frozenset()
+) -> Operator:
+    return Operator(name, (), _M, weight, code, words, bind, variable=stem, tags=tags)
+
+
+def _group(
+    name: str, sort: Sort, weight: int, code: str, words: str, bind: Binder, stem: str = "", convention: str = ""
+) -> Operator:
+    tags = frozenset() if stem else frozenset({"as_is"})
+    return Operator(name, (), sort, weight, code, words, bind, variable=stem, convention=convention, tags=tags)
+
+
+_STANDARD = frozenset({"standardised", "relative"})
+_SIGNED = frozenset({"signed"})
+
+MEASURES = (
+    _measure("column", 0, "{t}[{col!r}]", "{col}", bindings.measure, ""),
+    _measure(
+        "ratio",
+        2,
+        "{t}[{col!r}] / {t}[{col_other!r}]",
+        "the ratio of {col} to {col_other}",
+        bindings.positive_pair,
+        "ratio",
+        frozenset({"fine"}),
+    ),
+    _measure(
+        "difference",
+        2,
+        "{t}[{col!r}] - {t}[{col_other!r}]",
+        "the difference {col} minus {col_other}",
+        bindings.like_pair,
+        "difference",
+        _SIGNED,
+    ),
+    _measure(
+        "total", 2, "{t}[{col!r}] + {t}[{col_other!r}]", "the sum of {col} and {col_other}", bindings.like_pair, "total"
+    ),
+    _measure(
+        "logarithm",
+        2,
+        "np.log({t}[{col!r}])",
+        "the natural logarithm of {col}",
+        bindings.positive,
+        "logarithm",
+        _SIGNED | {"fine"},
+    ),
+    _measure(
+        "z_score",
+        2,
+        "({t}[{col!r}] - {t}[{col!r}].mean()) / {t}[{col!r}].std()",
+        "the z-score of {col} (mean and sample standard deviation taken over these rows)",
+        bindings.measure,
+        "z_score",
+        _STANDARD | _SIGNED | {"fine"},
+    ),
+    _measure(
+        "rank",
+        2,
+        '{t}[{col!r}].rank(method="average")',
+        "the rank of {col} among these rows (1 for the smallest, equal values share the mean of their ranks)",
+        bindings.measure,
+        "rank",
+        _STANDARD,
+    ),
+    _measure(
+        "deviation",
+        2,
+        "({t}[{col!r}] - {t}[{col!r}].median()).abs()",
+        "the absolute deviation of {col} from its median over these rows",
+        bindings.measure,
+        "deviation",
+        _SIGNED | {"relative"},
+    ),
+    _measure(
+        "group_residual",
+        3,
+        '{t}[{col!r}] - {t}[{col!r}].groupby({t}[{col_group!r}]).transform("mean")',
+        "the difference between {col} and its mean over these rows with the same {col_group}",
+        lambda scene: [
+            (*measure, ("col_group", dict(group)["col"]))
+            for measure in bindings.measure(scene)
+            for group in bindings.category(scene)
+        ],
+        "residual",
+        _SIGNED | {"centred", "relative"},
+    ),
+)
+
+GROUPS = (
+    _group("category", _K, 0, "{t}[{col!r}]", "value of {col}", bindings.wide_category),
+    _group("binary", _H, 0, "{t}[{col!r}]", "value of {col}", bindings.binary),
+    _group(
+        "combination",
+        _K,
+        2,
+        '{t}[{col!r}] + " / " + {t}[{col_other!r}]',
+        "combination of {col} and {col_other}",
+        bindings.two_categories,
+        "combination",
+        'Write a combination as the two values in that order with " / " between them.',
+    ),
+    _group(
+        "quarter",
+        _K,
+        2,
+        'pd.qcut({t}[{col!r}], 4, labels=["Q1", "Q2", "Q3", "Q4"]).astype("string")',
+        "quarter of {col}",
+        bindings.quartiled,
+        "quarter",
+        "The quarters Q1 (lowest) to Q4 (highest) are cut at the quartiles over these rows (linear interpolation); a "
+        "value on a cut belongs to the lower quarter.",
+    ),
+    _group(
+        "half",
+        _H,
+        2,
+        'pd.Series(np.where({t}[{col!r}] > {t}[{col!r}].median(), "high", "low"), index={t}.index)',
+        "half of {col}",
+        bindings.quartiled,
+        "half",
+        'The half "high" holds the values above the median over these rows, "low" the others.',
+    ),
+    _group(
+        "fixed_half",
+        _H,
+        1,
+        'pd.Series(np.where({t}[{col!r}] >= {value!r}, "high", "low"), index={t}.index)',
+        "level of {col}",
+        bindings.threshold(1),
+        "level",
+        'The level of {col} is "high" from {value} upwards and "low" below.',
+    ),
+    _group(
+        "gap",
+        _H,
+        2,
+        'pd.Series(np.where({t}[{col_gap!r}].isna(), "missing", "given"), index={t}.index)',
+        'state of {col_gap} ("missing" or "given")',
+        lambda scene: [(("col_gap", dict(params)["col"]),) for params in bindings.gappy(scene)],
+        "state",
+    ),
+    _group(
+        "month",
+        _K,
+        2,
+        "{date}.dt.month",
+        "month of {col_date}",
+        bindings.date,
+        "month",
+        "Months are the numbers 1 (January) to 12, whatever the year.",
+    ),
+    _group(
+        "weekday",
+        _K,
+        2,
+        "{date}.dt.day_name()",
+        "weekday of {col_date}",
+        bindings.date,
+        "weekday",
+        "Weekdays are their English names.",
+    ),
+    _group(
+        "decade",
+        _K,
+        2,
+        "{date}.dt.year // 10 * 10",
+        "decade of {col_date}",
+        bindings.dated_years,
+        "decade",
+        "A decade is given by its first year, such as 1990.",
+    ),
+)
+
+PERIODS = (
+    _group("year", _D, 1, "{date}.dt.year", "calendar year of {col_date}", bindings.dated_years, "year"),
+    _group("year_column", _D, 0, "{t}[{col!r}]", "value of {col}", bindings.year_column),
+)
+
+OPERATORS = (*MEASURES, *GROUPS, *PERIODS)

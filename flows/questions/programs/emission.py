@@ -1,0 +1,209 @@
+"""From a tree to pandas code, and to the probe that tells how firm its answer is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from flows.questions.eligible import date_code
+from flows.questions.programs.grammar import Form, Node, Scene, Sort
+from flows.questions.programs.shaping import Shape
+
+_REPEATS = 3
+"""An expression that a template needs so often is given a name."""
+_PROBE_HEAD = """def gap(ranked, places=1):
+    ordered = np.sort(ranked.dropna().to_numpy(dtype="float64"))[::-1][: places + 1]
+    larger = np.maximum(np.abs(ordered[:-1]), np.abs(ordered[1:]))
+    steps = np.divide(ordered[:-1] - ordered[1:], larger, out=np.zeros_like(larger), where=larger > 0)
+    return float(steps.min()) if len(steps) else 1.0
+
+
+"""
+_FOLD = {
+    "rows": "int(min([{}]))",
+    "smallest_group": "int(min([{}]))",
+    "margin": "float(min([{}]))",
+    "p_value": "float(max([{}]))",
+    "trivial": "any(bool(each) for each in [{}])",
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a tree has become.
+
+    Attributes:
+        code: The program: one statement a line, the last one submits.
+        probe: The code that submits `Facts` after it, in the same session.
+        statements: Lines of the program.
+    """
+
+    code: str
+    probe: str
+    statements: int
+
+
+def emit(root: Node, shape: Shape, scene: Scene) -> Program:
+    """Write a tree as a program.
+
+    Args:
+        root: A tree that gives an answer.
+        shape: How the answer is submitted.
+        scene: The table it is bound to.
+    """
+    writer = _Writer(scene)
+    writer.submit(writer.render(root, "df"), shape)
+    return Program("\n".join(writer.lines) + "\n", writer.probe(), len(writer.lines))
+
+
+class _Writer:
+    """Writes statements bottom-up; what has been written once is used again by its name."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.lines: list[str] = []
+        self._scene = scene
+        self._names: Counter[str] = Counter()
+        self._seen: dict[tuple[str, str], str] = {}
+        self._facts: list[tuple[Mapping[str, str], dict[str, str], tuple[str, ...]]] = []
+
+    def render(self, node: Node, frame: str) -> str:
+        """The expression of a node over the rows of `frame`, its statements written."""
+        at = (node.key, frame)
+        if at not in self._seen:
+            self._seen[at] = self._statement(node, frame)
+        return self._seen[at]
+
+    def submit(self, result: str, shape: Shape) -> None:
+        """Write the last statement."""
+        self.lines.append(f"submit({_SUBMITTED[shape.form](result, shape)})")
+
+    def probe(self) -> str:
+        """The code that submits the facts, by name."""
+        found: dict[str, list[str]] = {name: [] for name in _FOLD}
+        for facts, named, inputs in self._facts:
+            for name, template in facts.items():
+                found[name].append(_fill(template, inputs, named))
+        entries = [
+            f'    "{name}": {_FOLD[name].format(", ".join(dict.fromkeys(each)))},'
+            for name, each in found.items()
+            if each
+        ]
+        head = _PROBE_HEAD if any("gap(" in entry for entry in entries) else ""
+        return head + "submit({\n" + "\n".join(entries) + "\n})\n"
+
+    def _statement(self, node: Node, frame: str) -> str:
+        operator = node.operator
+        base = self.render(node.inputs[0], frame) if node.inputs and operator.takes[0] is Sort.TABLE else ""
+        if base:
+            frame = base if operator.gives is Sort.TABLE else self._complete(base, node)
+        inputs = tuple(
+            base if sort is Sort.TABLE else "" if sort is Sort.STATISTIC else self.render(each, frame)
+            for sort, each in zip(operator.takes, node.inputs, strict=True)
+        )
+        inputs = self._named_where_repeated(operator.code, inputs)
+        named = self._bindings(node, frame)
+        named |= self._applied(node, inputs)
+        code = _fill(operator.code, inputs, named)
+        out = self._assign(operator.variable, code) if operator.variable else code
+        self._facts.append((operator.facts, named | {"out": out}, inputs))
+        return out
+
+    def _bindings(self, node: Node, frame: str) -> dict[str, str]:
+        named = {"t": frame}
+        for name, value in node.params:
+            named[name] = repr(list(value)) if isinstance(value, tuple) else repr(value)
+            if name == "cols" and isinstance(value, tuple):
+                named["n"] = str(len(value))
+            if name == "col_date":
+                named["date"] = date_code(self._scene.column(str(value)), frame)
+        return named
+
+    def _applied(self, node: Node, inputs: tuple[str, ...]) -> dict[str, str]:
+        """`s`, and where the operator compares with the whole table `a`: its statistic, applied."""
+        statistic = node.child(Sort.STATISTIC)
+        if statistic is None:
+            return {}
+        measure = node.child(Sort.MEASURE)
+        assert measure is not None  # every operator that takes a statistic takes what it is applied to
+        key = node.child(Sort.KEY, Sort.HALVES, Sort.DATE)
+        at = node.inputs.index(measure)
+        named = {}
+        alone = node.operator.code == "{s}"
+        values = inputs[at]
+        by = inputs[node.inputs.index(key)] if key else ""
+        named["s"] = self._apply(statistic, values, by, alone=alone)
+        if "{a}" in node.operator.code:
+            whole = self._complete("df", node)
+            named["a"] = self._apply(statistic, self.render(measure, whole), "", alone=False)
+        return named
+
+    def _apply(self, statistic: Node, values: str, by: str, *, alone: bool) -> str:
+        named = self._bindings(statistic, "")
+        native = "native" in statistic.operator.tags
+        code = statistic.operator.code
+        if by and not native:
+            applied = f"{values}.groupby({by}).agg(lambda values: {_fill(code, (), named | {'x': 'values'})})"
+        else:
+            target = f"{values}.groupby({by})" if by else values
+            if code.count("{x}") > 1 and not target.isidentifier():
+                target = self._assign("groups" if by else "values", target)
+            applied = _fill(code, (), named | {"x": target})
+        return applied if alone else self._assign(statistic.operator.variable, applied)
+
+    def _complete(self, base: str, node: Node) -> str:
+        """The table without the rows where a column the node needs is missing; the table itself where none can be."""
+        needed: list[str] = []
+        for each in (node, *(each for each in node.inputs if each.operator.gives is not Sort.TABLE)):
+            needed += [name for name in each.read_columns if self._scene.column(name).missing]
+        if not needed:
+            return base
+        at = (f"complete{sorted(needed)}", base)
+        if at not in self._seen:
+            self._seen[at] = self._assign("known", f"{base}.dropna(subset={needed!r})")
+        return self._seen[at]
+
+    def _named_where_repeated(self, code: str, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(
+            self._assign("values", text)
+            if text and not text.isidentifier() and code.count(f"{{{at}}}") >= _REPEATS
+            else text
+            for at, text in enumerate(inputs)
+        )
+
+    def _assign(self, stem: str, code: str) -> str:
+        self._names[stem] += 1
+        name = stem if self._names[stem] == 1 else f"{stem}_{self._names[stem]}"
+        self.lines.append(f"{name} = {code}")
+        return name
+
+
+def _fill(template: str, inputs: tuple[str, ...], named: Mapping[str, str]) -> str:
+    """A code template with its places filled by code: `{col!r}` and `{col}` are the same, as both are code already."""
+    pieces: list[str] = []
+    for text, place, _, _ in Formatter().parse(template):
+        pieces.append(text)
+        if place is not None:
+            pieces.append(inputs[int(place)] if place.isdigit() else named[place])
+    return "".join(pieces)
+
+
+def _label(value: str, shape: Shape) -> str:
+    return f"int({value})" if shape.whole_labels else f"str({value})"
+
+
+def _number(value: str, shape: Shape) -> str:
+    return f"round(float({value}), {shape.decimals})" if shape.decimals else f"int({value})"
+
+
+_SUBMITTED: dict[Form, Callable[[str, Shape], str]] = {
+    Form.NUMBER: _number,
+    Form.PERCENT: _number,
+    Form.COUNT: lambda value, _: f"int({value})",
+    Form.LABEL: _label,
+    Form.LABELS: lambda value, shape: f"[{_label('each', shape)} for each in {value}]",
+    Form.COLUMN_PAIR: lambda value, _: value,
+    Form.MAPPING: lambda value, shape: f"{{str(group): {_number('value', shape)} for group, value in {value}.items()}}",
+    Form.FLAG: lambda value, _: f"bool({value})",
+}

@@ -1,0 +1,95 @@
+"""Which well-typed programs make sense: no operator undoes another, nothing is averaged that has no average."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from flows.questions.programs.bindings import is_positive
+from flows.questions.programs.grammar import Node, Scene, Sort
+
+MIN_ROWS = 30
+"""Rows an answer should rest on, as far as can be estimated before anything is run."""
+MIN_GROUP = 6.0
+"""Rows a group should have on average."""
+MAX_CUTS = 3
+_KEEPS = {
+    "rows_high": 0.25,
+    "rows_low": 0.25,
+    "rows_top_quarter": 0.25,
+    "rows_of_months": 0.25,
+    "rows_unequal": 0.7,
+    "rows_known": 0.9,
+    "rows_missing": 0.1,
+    "rows_without_outliers": 0.85,
+    "rows_equal": 0.35,
+    "rows_in": 0.5,
+    "rows_of_largest_group": 0.4,
+    "rows_of_highest_group": 0.3,
+    "rows_of_lowest_group": 0.3,
+}
+"""Share of the rows that a filter leaves, roughly; a half where nothing is said."""
+_ALWAYS_POSITIVE = frozenset({"column", "ratio", "total"})
+_LEVELS = {"quarter": 4, "half": 2, "fixed_half": 2, "gap": 2, "month": 12, "weekday": 7, "decade": 4}
+
+
+def makes_sense(root: Node, scene: Scene) -> bool:
+    """Whether a bound, well-typed tree is worth being run."""
+    return (
+        _columns_differ(root)
+        and all(_fits(node) for node in root.walk())
+        and _is_positive_where_it_must_be(root, scene)
+        and _leaves_enough(root, scene)
+    )
+
+
+def traits(node: Node) -> frozenset[str]:
+    """The tags of a node and of what it is computed from; of its rows only whether any were left out."""
+    found = set(node.operator.tags)
+    for each in node.inputs:
+        found |= each.operator.tags if each.operator.gives is Sort.TABLE else traits(each)
+    return frozenset(found)
+
+
+def _columns_differ(root: Node) -> bool:
+    """Each column plays one part: a filter on what is then asked about gives the answer away, or empties it."""
+    used = Counter(name for node in set(root.walk()) for name in node.own_columns)
+    return all(count == 1 for count in used.values())
+
+
+def _fits(node: Node) -> bool:
+    below: set[str] = set()
+    for each in node.inputs:
+        below |= each.operator.tags if each.operator.gives is Sort.TABLE else traits(each)
+    if "standardised" in below and "shape" in below:
+        return False
+    return node.operator.needs <= below and not node.operator.refuses & below
+
+
+def _is_positive_where_it_must_be(root: Node, scene: Scene) -> bool:
+    for node in root.walk():
+        if any("positive" in each.operator.tags for each in node.inputs if each.operator.gives is Sort.STATISTIC):
+            measure = node.child(Sort.MEASURE)
+            if measure is None or measure.operator.name not in _ALWAYS_POSITIVE:
+                return False
+            if not all(is_positive(scene.column(name)) for name in measure.own_columns):
+                return False
+    return True
+
+
+def _leaves_enough(root: Node, scene: Scene) -> bool:
+    rows = float(scene.profile.rows)
+    cuts = [node for node in root.walk() if node.operator.gives is Sort.TABLE and node.inputs]
+    for node in cuts:
+        rows *= _KEEPS.get(node.operator.name, 0.5)
+    keys = [node for node in root.walk() if node.operator.gives in (Sort.KEY, Sort.HALVES)]
+    levels = max((_levels(node, scene) for node in keys), default=1)
+    return len(cuts) <= MAX_CUTS and rows >= MIN_ROWS and rows / levels >= MIN_GROUP
+
+
+def _levels(node: Node, scene: Scene) -> int:
+    if node.operator.name in _LEVELS:
+        return _LEVELS[node.operator.name]
+    product = 1
+    for name in node.own_columns:
+        product *= scene.column(name).unique or 1
+    return product

@@ -56,7 +56,7 @@ class DatasetSource(Block, ABC):
             progress: Told while bytes come in, in whichever thread that happens.
 
         Raises:
-            SourceRefused: The dataset is not to be taken.
+            SourceRefused: The dataset is not taken as it is.
             SourceError: It could not be fetched now.
         """
         return await self.engine().fetch(reference, folder, limits, progress)

@@ -27,9 +27,10 @@ class ProgressArtifact:
         self._id: UUID | None = None
         self._shown = 0.0
 
-    async def advance(self, count: int = 1) -> None:
-        """Some more pieces are done."""
+    async def advance(self, count: int = 1, description: str | None = None) -> None:
+        """Some more pieces are done; with a description, that is shown from now on."""
         self._done += count
+        self._description = description or self._description
         now = time.monotonic()
         if self._done < self._total and now - self._shown < PERIOD_S:
             return
@@ -39,4 +40,4 @@ class ProgressArtifact:
             artifact = await acreate_progress_artifact(percent, description=self._description)
             self._id = artifact if isinstance(artifact, UUID) else artifact.id
         else:
-            await aupdate_progress_artifact(self._id, percent)
+            await aupdate_progress_artifact(self._id, percent, self._description)

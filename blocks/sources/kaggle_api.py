@@ -314,12 +314,12 @@ def _failure(what: str, response: requests.Response | None) -> SourceError:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Interrupted(f"{what}: Kaggle answered {status}.", server_wait(headers))
     if status in (401, 403):
-        return SourceRefused(
+        return SourceError(
             f"{what}: Kaggle answered {status}.",
             "Set KAGGLE_USERNAME and KAGGLE_KEY, and accept the dataset's terms on its page.",
         )
     remedy = "Check the spelling." if status == 404 else "Try again later."
-    return SourceRefused(f"{what}: Kaggle answered {status}.", remedy)
+    return SourceError(f"{what}: Kaggle answered {status}.", remedy)
 
 
 def _interruption(state: RetryCallState) -> Interrupted:

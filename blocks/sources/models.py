@@ -26,7 +26,7 @@ class SourceError(UserError):
 
 
 class SourceRefused(SourceError):
-    """A dataset that will not be taken as it is, however often it is tried: too large, an unsafe archive, no table."""
+    """A dataset that arrived and is not taken: too large, an unsafe archive, no table. Trying again changes nothing."""
 
 
 class FetchLimits(Frozen):
@@ -113,7 +113,7 @@ class Source(Protocol):
             progress: Told while bytes come in.
 
         Raises:
-            SourceRefused: The dataset is not to be taken.
+            SourceRefused: The dataset is not taken as it is.
             SourceError: It could not be fetched now.
         """
         ...

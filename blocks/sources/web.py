@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from blocks.chat.waits import server_wait
 from blocks.sources.landing import PartFile
-from blocks.sources.models import FetchLimits, Progress, RetryLimits, SourceError, SourceRefused, too_large
+from blocks.sources.models import FetchLimits, Progress, RetryLimits, SourceError, too_large
 
 MAX_REDIRECTS: Final = 10
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -114,8 +114,8 @@ class WebFetcher:
             what: The file's lasting name, where the address is a passing or a secret one; empty: the address.
 
         Raises:
-            SourceRefused: The file is over the cap, or the server says that there is none for us.
-            SourceError: It broke off too often, or took too long.
+            SourceRefused: The file is over the cap.
+            SourceError: The server has none for us, it broke off too often, or took too long.
         """
         what = what or url
         transfer = _Transfer(self._client, url, what, PartFile(part, what, limits), limits, progress, self._headers)
@@ -174,9 +174,9 @@ class _Transfer:
                 self._judge(response)
                 return await self._read(response)
         except httpx.TooManyRedirects as error:
-            raise SourceRefused(f"{self._what} is redirected without end.", "Check the address.") from error
+            raise SourceError(f"{self._what} is redirected without end.", "Check the address.") from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise SourceRefused(f"{self._what} leads to an address that is not http(s).", "Check it.") from error
+            raise SourceError(f"{self._what} leads to an address that is not http(s).", "Check it.") from error
         except httpx.ReadTimeout as error:
             raise Interrupted(f"{self._what} sent nothing for too long.") from error
         except httpx.TransportError as error:
@@ -193,7 +193,7 @@ class _Transfer:
             raise Interrupted(f"{self._what} answered {status}.", server_wait(response.headers))
         if status not in (200, 206):
             remedy = "Check that you may read it." if status in (401, 403) else "Check the address."
-            raise SourceRefused(f"{self._what} answered {status} {response.reason_phrase}".rstrip() + ".", remedy)
+            raise SourceError(f"{self._what} answered {status} {response.reason_phrase}".rstrip() + ".", remedy)
 
     async def _read(self, response: httpx.Response) -> Received:
         total = self._start(response)

@@ -30,7 +30,12 @@ class DatasetCard(BaseModel):
     description: str = ""
     licence: str = ""
     source: str = ""
+    """Where the data are from, in words, or the reference a download was given."""
+    version: str = ""
+    tags: tuple[str, ...] = ()
+    url: str = ""
     columns: dict[str, str] = {}
+    """What the columns mean, by name."""
 
 
 class Dataset(Frozen):
@@ -45,6 +50,9 @@ class Dataset(Frozen):
     description: str = ""
     licence: str = ""
     source: str = ""
+    version: str = ""
+    tags: tuple[str, ...] = ()
+    url: str = ""
     column_notes: dict[str, str] = Field(default_factory=dict)
 
 
@@ -86,6 +94,9 @@ def read_dataset(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
         description=card.description,
         licence=card.licence,
         source=card.source,
+        version=card.version,
+        tags=card.tags,
+        url=card.url,
         column_notes=card.columns,
     )
 

@@ -1,0 +1,107 @@
+"""The dataset.json that a download writes beside data.csv: where the table is from, what it is, what is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from blocks.frozen import Frozen
+from blocks.sandboxes.models import LoadedDataset
+from blocks.sources.models import Fetched, Reference
+from flows.tables.neighbours import Sketch
+from flows.tables.profiling import DatasetProfile
+
+CARD, TABLE, SKETCH = "dataset.json", "data.csv", "sketch.json"
+LONGEST_TITLE, LONGEST_DESCRIPTION, MOST_TAGS = 300, 10_000, 50
+
+Record = TypeVar("Record", bound=Frozen)
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DownloadCard(Frozen):
+    """A downloaded dataset's card. `flows.tables.dataset.DatasetCard` reads it like any other."""
+
+    schema_version: Literal[1] = 1
+    title: str = ""
+    description: str = ""
+    licence: str = ""
+    source: Annotated[str, Field(min_length=1, description="the reference that fetches it again")]
+    version: str = ""
+    tags: tuple[str, ...] = ()
+    url: str = ""
+    retrieved_at: AwareDatetime
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: _Digest
+    encoding: str
+    delimiter: str
+    rows: Annotated[int, Field(ge=0)]
+    column_count: Annotated[int, Field(ge=0)]
+    columns: dict[str, str] = Field(default_factory=dict)
+    """What the columns mean, by name, where the source says so."""
+    warnings: tuple[str, ...] = ()
+    """What was odd about the file when it was read."""
+    profile: DatasetProfile
+
+
+def card_of(
+    reference: Reference, fetched: Fetched, loaded: LoadedDataset, profile: DatasetProfile, now: datetime
+) -> DownloadCard:
+    """The card of a table that has arrived; a stranger's words are cut to a sensible length."""
+    facts = fetched.facts
+    return DownloadCard(
+        title=(facts.title or reference.name)[:LONGEST_TITLE],
+        description=facts.description[:LONGEST_DESCRIPTION],
+        licence=facts.licence[:LONGEST_TITLE],
+        source=reference.id,
+        version=facts.version,
+        tags=tuple(tag[:LONGEST_TITLE] for tag in facts.tags[:MOST_TAGS]),
+        url=facts.url,
+        retrieved_at=now,
+        bytes=fetched.bytes,
+        sha256=fetched.sha256,
+        encoding=loaded.encoding,
+        delimiter=loaded.delimiter,
+        rows=profile.rows,
+        column_count=profile.columns,
+        columns=facts.column_notes,
+        warnings=loaded.warnings,
+        profile=profile,
+    )
+
+
+def write_record(path: Path, record: Frozen) -> None:
+    """Write a record as JSON, in one step: a reader finds the old file or the new one."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with staged.open("w", encoding="utf-8") as out:
+            json.dump(record.model_dump(mode="json"), out, ensure_ascii=False, indent=1, allow_nan=False)
+            out.write("\n")
+            out.flush()
+            os.fsync(out.fileno())
+        staged.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            staged.unlink()
+
+
+def read_card(folder: Path) -> DownloadCard | None:
+    """The card of a downloaded dataset; None for a folder that is none, or whose card is another's or damaged."""
+    return _read(folder / CARD, DownloadCard)
+
+
+def read_sketch(folder: Path) -> Sketch | None:
+    """The sketch beside the card; None where there is none that can be read."""
+    return _read(folder / SKETCH, Sketch)
+
+
+def _read(path: Path, kind: type[Record]) -> Record | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None

@@ -1,0 +1,45 @@
+"""The dataset gate: whether a table can carry questions at all, and every reason why not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from blocks.frozen import Frozen
+from flows.questions.eligible import TEMPLATE_MISSING, eligible
+from flows.tables.profiling import DatasetProfile
+
+
+class GateRule(Frozen):
+    """What a dataset must have."""
+
+    min_rows: Annotated[int, Field(ge=1, description="fewest rows of a dataset")] = 50
+    min_columns: Annotated[int, Field(ge=1, description="fewest columns of a dataset")] = 2
+    most_missing: Annotated[
+        float, Field(gt=0, le=1, description="share of missing values from which a column counts as empty")
+    ] = TEMPLATE_MISSING
+
+
+def refusals(profile: DatasetProfile, rule: GateRule) -> tuple[str, ...]:
+    """Every reason not to take the dataset, one clause each; none: it passes.
+
+    Args:
+        profile: The table's profile, computed in the sandbox.
+        rule: The thresholds.
+    """
+    reasons = []
+    if profile.rows < rule.min_rows:
+        reasons.append(f"{profile.rows:,} rows, fewer than {rule.min_rows:,}")
+    if profile.columns < rule.min_columns:
+        reasons.append(f"{profile.columns:,} columns, fewer than {rule.min_columns:,}")
+    if profile.rows and all(column.missing >= rule.most_missing * profile.rows for column in profile.facts):
+        reasons.append(f"every column is at least {rule.most_missing:.0%} missing")
+    elif profile.rows and not _has_eligible_column(profile, rule):
+        reasons.append("no column to ask about: each is constant, an identifier, nearly empty or free text")
+    return tuple(reasons)
+
+
+def _has_eligible_column(profile: DatasetProfile, rule: GateRule) -> bool:
+    found = eligible(profile, most_missing=rule.most_missing)
+    return any((found.measures, found.categories, found.years, found.dates, found.labels))

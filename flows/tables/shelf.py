@@ -1,0 +1,151 @@
+"""The datasets folder: what is there, by reference and by content, and how a dataset gets in, whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from blocks.errors import UserError
+from blocks.sources.models import PACKED_ENDINGS, TABLE_ENDINGS, Reference, file_digest
+from flows.tables.arrivals import Arrival, is_staged
+from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, read_card, read_sketch
+from flows.tables.dataset import slug_of
+from flows.tables.neighbours import Sketch, nearest
+
+
+class Kept(NamedTuple):
+    """A dataset on the shelf."""
+
+    slug: str
+    card: DownloadCard
+    sketch: Sketch | None
+
+
+class Twin(NamedTuple):
+    """A dataset that is already there under another reference, and how alike the two are."""
+
+    slug: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The downloaded datasets of a home.
+
+    Attributes:
+        home: TRIGPOINT_HOME.
+    """
+
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where finished datasets are; nothing else ever lies there."""
+        return self.home / "datasets"
+
+    @property
+    def incoming(self) -> Path:
+        """Where transfers are under way."""
+        return self.home / "incoming"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the shelf for the length of the body; the kernel lets go of it with the process.
+
+        Raises:
+            UserError: Another download into the same home is under way.
+        """
+        self.incoming.mkdir(parents=True, exist_ok=True)
+        with (self.incoming / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"Another download into {self.home} is under way.", "Wait for its end.") from error
+            yield
+
+    def kept(self) -> Iterator[Kept]:
+        """The downloaded datasets, by slug. Folders somebody made by hand are left out."""
+        if self.folder.is_dir():
+            for folder in sorted(self.folder.iterdir()):
+                card = read_card(folder)
+                if card is not None:
+                    yield Kept(folder.name, card, read_sketch(folder))
+
+    def holding(self, reference: Reference) -> Kept | None:
+        """The dataset of that reference, in its version where one is known, with its bytes intact."""
+        for kept in self.kept():
+            same = kept.card.source == reference.id and reference.version in ("", kept.card.version)
+            if same and self._intact(kept):
+                return kept
+        return None
+
+    def twin(self, arrival: Arrival) -> Twin | None:
+        """A dataset from another reference with the same content, or nearly the same."""
+        card, sketch = arrival.card, arrival.sketch
+        if card is None or sketch is None:
+            return None
+        others = [kept for kept in self.kept() if kept.card.source != card.source]
+        for kept in others:
+            if kept.card.sha256 == card.sha256:
+                return Twin(kept.slug, "the same bytes")
+        near = nearest(sketch, ((kept.slug, kept.sketch) for kept in others if kept.sketch is not None))
+        return Twin(near[0], near[1].sentence()) if near else None
+
+    def put(self, arrival: Arrival) -> str | None:
+        """Give an arrived dataset its place; return its slug, or None where its working folder is gone.
+
+        A new dataset appears in one step. A new version replaces the old one file by file, the card last: killed in
+        between, the card tells bytes that are not there, and the next run puts it right.
+        """
+        staged = self.incoming / arrival.reference.token
+        if not is_staged(staged):
+            return None
+        target = self.folder / self._slug(arrival.reference)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for stray in staged.iterdir():
+            if stray.name not in (TABLE, CARD, SKETCH):
+                stray.unlink()
+        if target.exists():
+            for name in (TABLE, SKETCH, CARD):
+                (staged / name).replace(target / name)
+            staged.rmdir()
+        else:
+            staged.rename(target)
+        return target.name
+
+    def discard(self, reference: Reference) -> None:
+        """Forget a working folder."""
+        shutil.rmtree(self.incoming / reference.token, ignore_errors=True)
+
+    def _intact(self, kept: Kept) -> bool:
+        table = self.folder / kept.slug / TABLE
+        if not table.is_file() or table.stat().st_size != kept.card.bytes:
+            return False
+        return file_digest(table) == kept.card.sha256
+
+    def _slug(self, reference: Reference) -> str:
+        """The dataset's present folder, else the first free name."""
+        for kept in self.kept():
+            if kept.card.source == reference.id:
+                return kept.slug
+        name = reference.member.rpartition("/")[2] or reference.name
+        slug = slug_of(Path(_without_endings(name)))
+        if (self.folder / slug).exists():
+            slug = f"{slug[:71]}-{hashlib.sha256(reference.id.encode()).hexdigest()[:8]}"
+        return slug
+
+
+def _without_endings(name: str) -> str:
+    """`x` of `x.csv.gz`; a dot in it is kept."""
+    shorter = name
+    while (ending := next((e for e in (*PACKED_ENDINGS, *TABLE_ENDINGS) if shorter.lower().endswith(e)), "")) and (
+        len(shorter) > len(ending)
+    ):
+        shorter = shorter[: -len(ending)]
+    return f"{shorter}.csv"

@@ -32,7 +32,7 @@ from flows.runs.logs import dataset_log
 from flows.runs.reports import DatasetReport, RunReport, run_name
 from flows.samples.recording import JOURNAL, jobs_of
 from flows.tables.dataset import read_dataset
-from flows.verification.batch import Job, gather_questions
+from flows.verification.batch import Job, gather_or_make
 from flows.verification.desk import incidents_of, keep, set_out, sort_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import Episode
@@ -80,7 +80,7 @@ async def dataset_episodes(
     Args:
         dataset: A CSV file, or a folder with data.csv.
         slug: Its short name; empty: from the file's.
-        questions: A question file (JSON lines); empty: the home's own for this dataset.
+        questions: A question file (JSON lines); empty: the home's own for this dataset, else template questions.
         ask: Questions in plain words.
         options: How they are answered and verified.
         run: Name of the run, for its logs.
@@ -88,18 +88,16 @@ async def dataset_episodes(
     home = settings().home
     record = read_dataset(Path(dataset))
     record = record if slug is None else record.model_copy(update={"slug": slug})
-    asked = gather_questions(record, Path(questions) if questions else None, ask, home)
+    file = Path(questions) if questions else None
     path, logs = home / "episodes" / f"{record.slug}.jsonl", home / "logs" / run
     with current_board() as board, dataset_log(logs, record.slug) as log, EpisodeStore(path) as store:
-        problems = (*asked.problems, *store.problems)
-        for problem in problems:
-            board.warn(problem)
         async with workbench(options.pool(), options.model_spec(JOURNAL)) as bench:
-            config = options.solve_config(bench.model)
-            agenda = sort_questions(
-                asked.questions, record, config, store,
-                endpoint=bench.endpoint, image_digest=await bench.pool.runtime.identity(),
-            )  # fmt: skip
+            config, image = options.solve_config(bench.model), await bench.pool.runtime.identity()
+            asked = await gather_or_make(record, file, ask, home, bench.pool, image)
+            problems = (*asked.problems, *store.problems)
+            for problem in problems:
+                board.warn(problem)
+            agenda = sort_questions(asked.questions, record, config, store, endpoint=bench.endpoint, image_digest=image)
             board.dataset(record.slug, total=len(asked.questions), phase="opening the sandbox")
             rows = [board.finished(row_of(episode, cached=True)) for episode in agenda.finished]
             incidents: tuple[str, ...] = ()
@@ -164,7 +162,7 @@ async def episode(
 
     Args:
         datasets: CSV files, or folders with a data.csv; empty: the bundled ones.
-        questions: Question file, one JSON object with at least a "text" per line.
+        questions: Question file, one JSON object with at least a "text" per line; empty: made from templates.
         ask: A question in plain words; may be given several times.
         options: How questions are answered and verified.
     """

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from flows.display.board import STYLES, SYMBOLS
 from flows.display.rows import QuestionRow
+from flows.runs.generation import LEVELS, GenerationReport
 from flows.runs.reports import RunReport
 
 
@@ -84,6 +85,35 @@ def print_closing(report: RunReport, *, home: Path, console: Console | None = No
         console.print(Text(f"  {label:<8}  {home.absolute() / folder}", style="dim"), soft_wrap=True)
     for step in _next_steps(report):
         console.print(Text(f"→ {step}", style="cyan"), soft_wrap=True)
+
+
+def print_generation(report: GenerationReport, *, home: Path, console: Console | None = None) -> None:
+    """Print what each source made of each dataset, where the files are and what to do next.
+
+    Args:
+        report: The run.
+        home: TRIGPOINT_HOME.
+        console: Where; standard output by default.
+    """
+    console = console or Console()
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("dataset", overflow="fold")
+    table.add_column("source")
+    for name in ("proposed", "kept", *LEVELS):
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in report.rows:
+        levels = (str(row.difficulties.get(level, 0)) for level in LEVELS)
+        table.add_row(row.dataset, row.source, str(row.proposed), str(row.kept), *levels)
+    if report.rows:
+        console.print(table)
+    console.print(Text(f"{report.sentence()}."))
+    for dataset in report.datasets:
+        if dataset.error:
+            console.print(Text(f"! {dataset.error}", style="yellow"), soft_wrap=True)
+    console.print(Text(f"  questions  {home.absolute() / 'questions'}", style="dim"), soft_wrap=True)
+    console.print(Text("  why others were left out: the .report.json beside each file", style="dim"), soft_wrap=True)
+    if report.exit_code < 2:
+        console.print(Text("→ python flows/episode.py DATASET --model … asks them.", style="cyan"), soft_wrap=True)
 
 
 def _troubles(report: RunReport) -> list[str]:

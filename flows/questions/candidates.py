@@ -14,7 +14,7 @@ class Candidate(Frozen):
     """What a question source proposes. Proving runs the program, and only then it becomes a `Question`."""
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(min_length=1, description="unique among the dataset's candidates of one source")]
+    name: Annotated[str, Field(min_length=1, description="<family>-<what tells it apart>, unique in its source")]
     source: QuestionSource
     text: Annotated[str, Field(min_length=1, description="complete in itself: rounding, unit, ties, shape")]
     hint: str | None = None

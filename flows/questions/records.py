@@ -43,6 +43,12 @@ class Question(BaseModel):
         str | None, Field(description="pandas code that ends in submit(…): the ground truth is what it submits")
     ] = None
     ground_truth: Annotated[JsonValue, Field(description="known answer, if any; plain JSON")] = None
+    alternatives: Annotated[
+        tuple[JsonValue, ...], Field(description="other answers that count as right: ties, other conventions")
+    ] = ()
+    dataset_key: Annotated[
+        str | None, Field(pattern=r"^[0-9a-f]{64}$", description="the dataset it was made for; empty: any")
+    ] = None
     answer: AnswerSpec = AnswerSpec()
     difficulty: Difficulty = "medium"
     n_steps: Annotated[int, Field(ge=1, le=100, description="steps a solution is expected to take")] = 3
@@ -64,6 +70,8 @@ class Question(BaseModel):
             self.reference_program if self.reference_program is not None else self.hint,
             self.ground_truth,
             self.answer.model_dump(mode="json"),
+            # Only where there are any: the keys of all other questions stay what they were.
+            *([list(self.alternatives)] if self.alternatives else []),
         )
 
 

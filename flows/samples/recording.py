@@ -36,13 +36,17 @@ def jobs_of(
     Raises:
         UserError: Datasets are named and no model.
     """
-    bundled = [Job(str(dataset_folder(slug) / "data.csv"), str(question_file(slug)), slug) for slug in SLUGS]
     if options.model is None and not datasets and questions is None:
-        return bundled, recorded_options(options)
+        return bundled_jobs(), recorded_options(options)
     if options.model is None:
         raise UserError(
             "No model is named.",
             "Give --model openrouter/VENDOR/MODEL, --model ollama/NAME, or --model NAME --base-url http://HOST/v1.",
         )
     named = with_slugs([Job(dataset, questions) for dataset in datasets])
-    return named or bundled, options
+    return named or bundled_jobs(), options
+
+
+def bundled_jobs() -> list[Job]:
+    """The bundled datasets with their questions."""
+    return [Job(str(dataset_folder(slug) / "data.csv"), str(question_file(slug)), slug) for slug in SLUGS]

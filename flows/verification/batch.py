@@ -9,6 +9,7 @@ from typing import NamedTuple
 from blocks.errors import DatasetError, UserError
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
+from flows.questions.workplace import Sandboxes, make_first_questions
 from flows.tables.dataset import Dataset, read_dataset, with_distinct_slugs
 from flows.verification.records import EpisodePlan
 from flows.verification.solving import SolveConfig
@@ -58,8 +59,11 @@ class Asked(NamedTuple):
 def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], home: Path) -> Asked:
     """The questions named by the user: a file, plain words, or else the dataset's own file under the home.
 
+    Returns:
+        The questions, each content once, and what was wrong with others; none where the user named none.
+
     Raises:
-        UserError: There is none, or the file cannot be used at all.
+        UserError: A file cannot be used at all.
     """
     questions = [question_from_text(text) for text in ask]
     problems: tuple[str, ...] = ()
@@ -68,15 +72,44 @@ def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], ho
         file = own
     if file is not None:
         read = read_questions(file)
-        questions += read.questions
-        problems = tuple(map(str, read.problems))
-    if not questions:
-        raise UserError(
-            f"There is no question for {dataset.path}.",
-            f'Give --questions FILE or --ask "…", or put a question file at {own}.',
+        strangers = [each for each in read.questions if each.dataset_key not in (None, dataset.key)]
+        questions += [each for each in read.questions if each not in strangers]
+        problems = (
+            *map(str, read.problems),
+            *(f"{file}: {each.id} was made for another dataset, or for an earlier state of it." for each in strangers),
         )
     unique = {question.key(dataset.key): question for question in questions}
     return Asked(tuple(unique.values()), problems)
+
+
+async def gather_or_make(
+    dataset: Dataset, file: Path | None, ask: Sequence[str], home: Path, sandboxes: Sandboxes, image_digest: str
+) -> Asked:
+    """The questions named by the user; where there is none, template questions are made of the dataset first.
+
+    Args:
+        dataset: The dataset.
+        file: A question file, if one was named.
+        ask: Questions in plain words.
+        home: TRIGPOINT_HOME.
+        sandboxes: Where the templates' programs run.
+        image_digest: What those sandboxes are made of.
+
+    Raises:
+        UserError: A file cannot be used at all, or the dataset gives no template question.
+        TrigpointError: The sandbox failed while questions were made.
+    """
+    asked = gather_questions(dataset, file, ask, home)
+    if asked.questions or file is not None:
+        return asked
+    made = await make_first_questions(sandboxes, image_digest, dataset, home)
+    if not made.questions:
+        why = f"; of {made.proposed} that were tried none has an answer worth asking for" if made.proposed else ""
+        raise UserError(
+            f"There is no question for {dataset.path}, and no template fits it{why}.",
+            'Give --questions FILE or --ask "…".',
+        )
+    return gather_questions(dataset, None, (), home)
 
 
 def plan_questions(

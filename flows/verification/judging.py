@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flows.answers.answers import Answer, render
 from flows.answers.comparator import COMPARATOR_VERSION, compare, matches_itself
 from flows.answers.tiers import Tier
@@ -10,7 +12,12 @@ from flows.verification.verdicts import AnswerCluster, Ballot, Outcome, Verdict,
 
 
 def judge_reference(
-    spec: AnswerSpec, reference: Ballot, trace: Ballot | None, *, accept: Tier = "tolerance"
+    spec: AnswerSpec,
+    reference: Ballot,
+    trace: Ballot | None,
+    *,
+    alternatives: Sequence[Answer] = (),
+    accept: Tier = "tolerance",
 ) -> Verdict:
     """The verdict on a question whose answer is known: by its reference program, or given with it.
 
@@ -19,6 +26,7 @@ def judge_reference(
         reference: How the reference program ended; `Ballot.of` the given answer where there is no program.
         trace: How the one trace ended that was asked; not looked at, and may be None, where the reference program gave
             no answer to compare with.
+        alternatives: Other answers that count as right, parsed with `spec`.
         accept: The loosest tier at which the answers count as the same.
 
     Returns:
@@ -28,7 +36,7 @@ def judge_reference(
     Raises:
         ValueError: There is a reference answer and no trace.
     """
-    name, explanation, tier = _judged(spec, reference, trace, accept)
+    name, explanation, tier = _judged(spec, reference, trace, alternatives, accept)
     # Without a reference answer there is nothing to ask a trace for.
     asked = trace if reference.answer is not None else None
     outcome = None if asked is None else asked.outcome
@@ -58,7 +66,9 @@ def _alone(answer: Answer, name: VerdictName, tier: Tier) -> AnswerCluster:
     return AnswerCluster(members=(0,), has_gold=verified, answer=render(answer), tier=tier if verified else "exact")
 
 
-def _judged(spec: AnswerSpec, reference: Ballot, trace: Ballot | None, accept: Tier) -> tuple[VerdictName, str, Tier]:
+def _judged(
+    spec: AnswerSpec, reference: Ballot, trace: Ballot | None, alternatives: Sequence[Answer], accept: Tier
+) -> tuple[VerdictName, str, Tier]:
     if reference.answer is None:
         name: VerdictName = "budget" if reference.outcome in ("budget", "error") else "execution_failed"
         return name, _ended("The reference program", reference), "none"
@@ -73,6 +83,10 @@ def _judged(spec: AnswerSpec, reference: Ballot, trace: Ballot | None, accept: T
     found = compare(reference.answer, trace.answer, spec, accept=accept)
     if found.equal:
         return "verified", "The trace's answer equals the reference answer.", found.tier
+    for alternative in alternatives:
+        other = compare(alternative, trace.answer, spec, accept=accept)
+        if other.equal:
+            return "verified", "The trace's answer equals one of the other answers that count as right.", other.tier
     return "mismatch", f"The trace's answer is not the reference answer: {found.reason}", found.tier
 
 

@@ -9,17 +9,15 @@ from pydantic import Field
 
 from blocks.chat.models import Sampling
 from blocks.frozen import Frozen
-from blocks.sandboxes.models import SandboxLimits
-from blocks.specs import ModelSpec, PoolSpec
+from blocks.specs import ModelSpec
+from flows.runs.options import SandboxOptions
 from flows.verification.attempts import TraceConfig
 from flows.verification.solving import SolveConfig
 from flows.verification.triangulation import TriangulationRule
 
-MIB = 2**20
 
-
-class EpisodeOptions(Frozen):
-    """How questions are answered and verified."""
+class _Asking(Frozen):
+    """How a model is asked."""
 
     model: Annotated[
         str | None,
@@ -43,21 +41,12 @@ class EpisodeOptions(Frozen):
     stop_early: Annotated[
         bool, Field(description="launch traces in waves and stop when no further one could change the verdict")
     ] = True
-    runtime: Annotated[
-        Literal["auto", "docker", "process"],
-        Field(description="where code runs; auto: docker when an engine and the image are there, else process"),
-    ] = "auto"
-    docker_host: Annotated[
-        str | None, Field(description="engine address unix://, tcp:// or ssh://; empty: DOCKER_HOST or the local one")
-    ] = None
-    allow_weak: Annotated[
-        bool, Field(description="process runtime on a kernel without Landlock: run with the weaker walls")
-    ] = False
-    cell_timeout: Annotated[float, Field(gt=0, le=3600, description="wall clock of a cell, seconds")] = 60.0
-    memory: Annotated[int, Field(ge=64, description="memory of a session beyond the shared dataset, MiB")] = 1024
     parallel_questions: Annotated[int, Field(ge=1, le=256, description="questions of a dataset at once")] = 4
     parallel_calls: Annotated[int, Field(ge=1, le=1024, description="model calls under way at once")] = 8
-    parallel_datasets: Annotated[int, Field(ge=1, le=64, description="datasets at once in this process")] = 2
+
+
+class EpisodeOptions(SandboxOptions, _Asking):
+    """How questions are answered and verified. The model's options come first in forms and in --help."""
 
     def solve_config(self, model: str) -> SolveConfig:
         """The part that changes answers, for a model as its provider names it."""
@@ -77,16 +66,11 @@ class EpisodeOptions(Frozen):
             rule = TriangulationRule(waves=self.stop_early, **counts)
         return SolveConfig(trace=trace, rule=rule)
 
-    def pool(self) -> PoolSpec:
-        """The sandboxes."""
-        return PoolSpec(self.runtime, self.docker_host, self.allow_weak, self.limits())
-
     def model_spec(self, recorded: Path) -> ModelSpec:
         """The model; offline, a recorded journal may answer too."""
         replay = (recorded,) if self.offline and recorded.exists() else ()
         return ModelSpec(self.model or "", self.base_url, self.offline, replay, self.parallel_calls)
 
-    def limits(self) -> SandboxLimits:
-        """The limits of the sandbox: enough sessions for the questions at once, each with a full wave of traces."""
-        sessions = min(256, 1 + self.parallel_questions * (self.traces or 6))
-        return SandboxLimits(max_sessions=sessions, cell_timeout_s=self.cell_timeout, memory_bytes=self.memory * MIB)
+    def sessions(self) -> int:
+        """Enough for the questions at once, each with a full wave of traces."""
+        return min(256, 1 + self.parallel_questions * (self.traces or 6))

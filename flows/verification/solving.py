@@ -18,6 +18,7 @@ from blocks.chat.models import ChatClient
 from blocks.errors import SandboxError, SandboxUnavailable
 from blocks.frozen import Frozen
 from flows.answers.answers import parse_answer, parse_reference
+from flows.answers.comparator import compare
 from flows.verification.attempts import Role, Trace, TraceConfig, TraceError, Turn
 from flows.verification.judging import judge_reference
 from flows.verification.prompts import Task
@@ -122,7 +123,7 @@ class Solver:
         if question.reference_program is not None:
             program = await self._program(question.reference_program)
             traces.append(program)
-            reference = self._ballot(program)
+            reference = self._confirmed(self._ballot(program))
         else:
             reference = Ballot.of(parse_reference(question.ground_truth, question.answer))
         if reference.outcome == "answered":
@@ -130,9 +131,22 @@ class Solver:
             ballot = self._ballot(traces[-1])
         else:
             ballot = Ballot("no_answer", detail="it was not asked")
-        return Solution(
-            judge_reference(question.answer, reference, ballot, accept=self.config.rule.accept), tuple(traces)
+        others = [parse_reference(value, question.answer) for value in question.alternatives]
+        verdict = judge_reference(
+            question.answer, reference, ballot, alternatives=others, accept=self.config.rule.accept
         )
+        return Solution(verdict, tuple(traces))
+
+    def _confirmed(self, reference: Ballot) -> Ballot:
+        """The program's answer, unless the question's own ground truth says another: then there is none to trust."""
+        question = self.task.question
+        if reference.answer is None or question.ground_truth is None:
+            return reference
+        given = parse_reference(question.ground_truth, question.answer)
+        found = compare(given, reference.answer, question.answer)
+        if found.equal:
+            return reference
+        return Ballot("no_answer", detail=f"it no longer gives the answer that is written down: {found.reason}")
 
     async def _trace(self, index: int, hint: str | None = None) -> Trace:
         role: Role = "gold" if index == 0 else "independent"

@@ -57,10 +57,18 @@ def test_questions_come_from_words_file_or_home(tmp_path: Path) -> None:
     assert len(gather_questions(dataset, file, [], home).problems) == 1
 
 
-def test_no_question_is_the_users_to_mend(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no question") as told:
-        gather_questions(read_dataset(table(tmp_path)), None, [], tmp_path)
-    assert "--ask" in told.value.remedy
+def test_questions_of_another_state_of_the_dataset_are_left_out(tmp_path: Path) -> None:
+    dataset = read_dataset(table(tmp_path))
+    file = tmp_path / "q.jsonl"
+    lines = [
+        {"text": "Of this?", "dataset_key": dataset.key},
+        {"id": "old", "text": "Of that?", "dataset_key": "f" * 64},
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"text": "Of any?"}]))
+    asked = gather_questions(dataset, file, [], tmp_path)
+    assert [question.text for question in asked.questions] == ["Of this?", "Of any?"]
+    assert len(asked.problems) == 1
+    assert "old was made for another dataset" in asked.problems[0]
 
 
 class TestWhatARunIsAbout:

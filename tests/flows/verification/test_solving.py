@@ -155,3 +155,16 @@ class TestGroundTruth:
         solution = await solve(submits({1: 4}), question(ground_truth=4))
         assert solution.verdict.verdict == "verified"
         assert [trace.role for trace in solution.traces] == ["independent"]
+
+    async def test_another_answer_that_counts_as_right_is_verified(self) -> None:
+        asked = question(reference_program="submit(len(df))", alternatives=(5, 6))
+        assert (await solve(submits({1: 6}), asked)).verdict.verdict == "verified"
+        assert (await solve(submits({1: 7}), asked)).verdict.verdict == "mismatch"
+
+    async def test_a_program_that_contradicts_the_written_answer_is_not_trusted(self) -> None:
+        model = submits({1: 4})
+        solution = await solve(model, question(reference_program="submit(len(df))", ground_truth=5))
+        assert solution.verdict.verdict == "execution_failed"
+        assert "no longer gives the answer that is written down" in solution.verdict.explanation
+        assert not model.traces
+        assert (await solve(model, question(reference_program="submit(len(df))", ground_truth=4))).verdict.verified

@@ -1,0 +1,103 @@
+"""What a question run reports: per dataset and source what was proposed, kept and refused, and the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal
+
+from blocks.frozen import Frozen
+from flows.questions.records import Question
+from flows.questions.shelf import SourceReport
+
+LEVELS = ("easy", "medium", "hard", "very_hard")
+
+
+class SourceRow(Frozen):
+    """What one source made of one dataset."""
+
+    dataset: str
+    source: str
+    proposed: int
+    kept: int
+    difficulties: dict[str, int]
+    refused: dict[str, int]
+    """How many for each reason."""
+    cached: bool
+    """True when an earlier run had made them."""
+
+    @classmethod
+    def of(cls, dataset: str, entry: SourceReport, questions: tuple[Question, ...], *, cached: bool) -> SourceRow:
+        """The row of a source's report."""
+        own = set(entry.questions)
+        return cls(
+            dataset=dataset,
+            source=entry.source,
+            proposed=entry.proposed,
+            kept=len(own),
+            difficulties=dict(Counter(each.difficulty for each in questions if each.id in own)),
+            refused=dict(sorted(Counter(refusal.reason for refusal in entry.refused).items())),
+            cached=cached,
+        )
+
+    def sentence(self) -> str:
+        """One line for people."""
+        levels = ", ".join(f"{count} {level.replace('_', ' ')}" for level, count in sorted(self.difficulties.items()))
+        left = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in self.refused.items())
+        text = f"{self.dataset}: {self.kept} {self.source} questions of {self.proposed} proposed"
+        text += f" ({levels})" if levels else ""
+        return f"{text}; left out: {left}" if left else text
+
+
+class DatasetQuestions(Frozen):
+    """What became of one dataset."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    file: str = ""
+    rows: tuple[SourceRow, ...] = ()
+    error: str = ""
+    """Why the dataset could not be worked on; empty otherwise."""
+
+
+class GenerationReport(Frozen):
+    """What became of a run."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    datasets: tuple[DatasetQuestions, ...]
+
+    @property
+    def rows(self) -> tuple[SourceRow, ...]:
+        """The rows of all datasets."""
+        return tuple(row for dataset in self.datasets for row in dataset.rows)
+
+    @property
+    def exit_code(self) -> int:
+        """0: every dataset has questions. 1: some have not. 2: none has."""
+        without = [each for each in self.datasets if each.error or not any(row.kept for row in each.rows)]
+        if len(without) == len(self.datasets):
+            return 2
+        return 1 if without else 0
+
+    def sentence(self) -> str:
+        """The run in one sentence, for the state's message."""
+        failed = sum(bool(each.error) for each in self.datasets)
+        text = f"{sum(row.kept for row in self.rows)} questions about {len(self.datasets) - failed} datasets"
+        return f"{text}, {failed} failed" if failed else text
+
+    def table(self) -> list[dict[str, Any]]:
+        """Rows for a table artifact."""
+        return [
+            {
+                "dataset": row.dataset,
+                "source": row.source,
+                "proposed": row.proposed,
+                "kept": row.kept,
+                **{
+                    f"kept {level}": row.difficulties.get(level, 0) for level in ("easy", "medium", "hard", "very_hard")
+                },
+                "left out": ", ".join(f"{count} {reason}" for reason, count in row.refused.items()),
+                "by": "an earlier run" if row.cached else "this run",
+            }
+            for row in self.rows
+        ]

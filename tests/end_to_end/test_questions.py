@@ -1,0 +1,157 @@
+"""`python flows/question.py` as users run it: offline, reproducible, resumable, and what episodes take from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.questions.files import read_questions
+from flows.samples import dataset_folder
+from flows.verification.store import read_episodes
+from tests.support.model_answers import Answer, Ask
+from tests.support.model_server import ModelServer
+from tests.support.prefect_home import migrated_home
+from tests.support.prefect_server import PrefectServer
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parents[2]
+PENGUINS, STATES = (str(dataset_folder(slug) / "data.csv") for slug in ("penguins", "statecrime"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    folder = tmp_path_factory.mktemp("prefect")
+    with PrefectServer(migrated_home(folder / "template", folder / "home")) as server:
+        yield server
+
+
+class Home:
+    """A TRIGPOINT_HOME and the commands run on it."""
+
+    def __init__(self, path: Path, server: PrefectServer) -> None:
+        self.path = path
+        self._environment = {
+            **os.environ, "TRIGPOINT_HOME": str(path), "PREFECT_API_URL": server.api_url, "COLUMNS": "200",
+        }  # fmt: skip
+
+    def start(self, flow: str, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, f"flows/{flow}.py", *arguments, "--runtime", "process"], cwd=ROOT, env=self._environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(self, flow: str, *arguments: str, code: int = 0) -> str:
+        process = self.start(flow, *arguments)
+        out, err = process.communicate()
+        assert process.returncode == code, err
+        assert "Traceback" not in out + err
+        return out + err
+
+    def file(self, slug: str) -> Path:
+        return self.path / "questions" / f"{slug}.jsonl"
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory, server: PrefectServer) -> Home:
+    """A home in which one undisturbed run has made the questions of two datasets."""
+    home = Home(tmp_path_factory.mktemp("calm"), server)
+    home.run("question", PENGUINS, STATES, "--per-source", "30")
+    return home
+
+
+def test_every_source_makes_its_questions_and_each_has_its_truth(calm: Home) -> None:
+    for slug in ("penguins", "statecrime"):
+        read = read_questions(calm.file(slug))
+        assert not read.problems
+        by_source = {source: [q for q in read.questions if q.source == source] for source in ("template", "program")}
+        assert all(len(made) >= 20 for made in by_source.values()), {k: len(v) for k, v in by_source.items()}
+        assert all(q.ground_truth is not None and q.reference_program and q.dataset_key for q in read.questions)
+        assert {q.difficulty for q in read.questions} == {"easy", "medium", "hard", "very_hard"}
+        report = json.loads(calm.file(slug).with_suffix("").with_suffix(".report.json").read_text())
+        assert {source["source"] for source in report["sources"]} == {"template", "program"}
+        assert all(refusal["detail"] for source in report["sources"] for refusal in source["refused"])
+
+
+def test_a_rerun_makes_nothing_and_changes_nothing(calm: Home) -> None:
+    before = calm.file("penguins").read_bytes()
+    said = calm.run("question", PENGUINS, STATES, "--per-source", "30")
+    assert said.count("by an earlier run") == 4
+    assert calm.file("penguins").read_bytes() == before
+
+
+def test_a_killed_run_ends_where_a_calm_one_ends(calm: Home, server: PrefectServer, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", server)
+    home.path.mkdir()
+    mine = '{"id": "mine", "text": "Which penguin is the heaviest?"}\n'
+    home.file("penguins").parent.mkdir()
+    home.file("penguins").write_text(mine)
+    for moment in ("templates", "programs"):
+        process = home.start("question", PENGUINS, "--per-source", "30")
+        assert process.stderr is not None
+        if moment == "programs":
+            # Its templates are done, the programs are being proven.
+            for line in process.stderr:
+                if "template questions" in line:
+                    break
+        else:
+            time.sleep(12)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert home.file("penguins").read_text().startswith("{"), "never half-written"
+    home.run("question", PENGUINS, "--per-source", "30")
+    lines = home.file("penguins").read_text().splitlines(keepends=True)
+    assert json.loads(lines[0])["id"] == "mine"
+    assert "".join(lines[1:]) == calm.file("penguins").read_text(), "byte for byte, in another home"
+
+
+def test_what_repeats_a_benchmark_is_left_out_and_told(calm: Home, server: PrefectServer, tmp_path: Path) -> None:
+    known = read_questions(calm.file("penguins")).questions[0]
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "known.txt").write_text(known.text + "\n")
+    home = Home(tmp_path / "home", server)
+    home.run(
+        "question", PENGUINS, "--source", "template", "--per-source", "30", "--benchmarks", str(tmp_path / "bench")
+    )
+    assert known.text not in {question.text for question in read_questions(home.file("penguins")).questions}
+    report = json.loads((home.path / "questions" / "penguins.report.json").read_text())
+    dropped = [each for each in report["sources"][0]["refused"] if each["reason"] == "contaminated"]
+    assert dropped
+    assert all("known.txt, question 1" in each["detail"] for each in dropped)
+
+
+def test_mistakes_are_one_sentence_and_the_rest_goes_on(server: PrefectServer, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", server)
+    said = home.run("question", PENGUINS, "--benchmarks", str(tmp_path / "none"), code=2)
+    assert "is no folder" in said
+    tiny = tmp_path / "tiny.csv"
+    tiny.write_text("a\n1\n")
+    said = home.run("question", str(tmp_path / "missing.csv"), str(tiny), PENGUINS, "--source", "template", code=1)
+    assert "missing.csv does not exist" in said
+    assert home.file("penguins").exists()
+
+
+def test_episodes_make_template_questions_first_where_none_is_asked(server: PrefectServer, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", server)
+
+    def knows(ask: Ask) -> Answer:
+        told = " ".join(str(message["content"]) for message in ask.messages if message["role"] == "user")
+        found = next(q for q in read_questions(home.file("statecrime")).questions if q.text in told)
+        return Answer(content=f"As asked.\n```python\n{found.reference_program}\n```")
+
+    with ModelServer(knows) as model:
+        said = home.run("episode", STATES, "--model", "scripted", "--base-url", model.base_url)
+    questions = read_questions(home.file("statecrime")).questions
+    assert {question.source for question in questions} == {"template"}
+    episodes = list(read_episodes(home.path / "episodes" / "statecrime.jsonl"))
+    assert len(episodes) == len(questions) == 20
+    assert {episode.verdict.verdict for episode in episodes} == {"verified"}, said
+    assert all(episode.question.ground_truth is not None for episode in episodes)

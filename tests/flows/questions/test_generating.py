@@ -46,7 +46,7 @@ def test_no_family_repeats_within_a_difficulty_before_each_had_its_turn(given_: 
 
 
 def test_difficulties_share_as_told_where_each_has_enough() -> None:
-    many = [proven(f"f{at}", at, level) for level in LEVELS for at in range(40)]
+    many = [proven(f"{level}{at}", at, level) for level in LEVELS for at in range(40)]
     assert Counter(each.difficulty for each in choose(many, 40)) == {
         "easy": 12,
         "medium": 12,

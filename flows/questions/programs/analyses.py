@@ -41,6 +41,7 @@ RANKINGS = (
         facts=_COUNTED,
         tags=frozenset({"additive", "whole"}),
         decimals=0,
+        refuses=frozenset({"balanced"}),
     ),
     Operator(
         "group_share",
@@ -48,10 +49,11 @@ RANKINGS = (
         Sort.RANKING,
         1,
         "{1}.value_counts(normalize=True) * 100",
-        "the share of rows, in percent",
+        "the percentage of rows",
         variable="shares",
         facts=_COUNTED,
         decimals=2,
+        refuses=frozenset({"balanced"}),
     ),
     Operator(
         "group_share_above",
@@ -59,7 +61,7 @@ RANKINGS = (
         Sort.RANKING,
         3,
         "({1} > {1}.median()).groupby({2}).mean() * 100",
-        "the share of rows, in percent, whose value of {1} is above the median over all these groups together",
+        "the percentage of rows whose value of {1} is above the median over all these groups together",
         variable="above",
         facts=_GROUPED,
         decimals=2,
@@ -98,8 +100,10 @@ RANKINGS = (
         (_T, _M, _K),
         Sort.RANKING,
         3,
-        "(({1} < {1}.quantile(0.25) - 1.5 * ({1}.quantile(0.75) - {1}.quantile(0.25))) "
-        "| ({1} > {1}.quantile(0.75) + 1.5 * ({1}.quantile(0.75) - {1}.quantile(0.25)))).groupby({2}).sum()",
+        "width = {1}.quantile(0.75) - {1}.quantile(0.25)\n"
+        "low = {1}.quantile(0.25) - 1.5 * {width}\n"
+        "high = {1}.quantile(0.75) + 1.5 * {width}\n"
+        "(({1} < {low}) | ({1} > {high})).groupby({2}).sum()",
         "the number of outliers of {1}",
         variable="outliers",
         facts=_GROUPED,
@@ -107,7 +111,7 @@ RANKINGS = (
         convention="An outlier lies more than 1.5 times the interquartile range below the lower or above the upper "
         "quartile, all taken over these rows as a whole (linear interpolation).",
         tags=frozenset({"whole"}),
-        refuses=frozenset({"standardised"}),
+        refuses=frozenset({"relative"}),
     ),
     Operator(
         "correlations_with",
@@ -154,7 +158,8 @@ RANKINGS = (
         (_T,),
         Sort.PAIRING,
         3,
-        "{t}[{cols!r}].corr().abs().where(np.triu(np.ones(({n}, {n}), dtype=bool), k=1)).stack().dropna()",
+        "matrix = {t}[{cols!r}].corr().abs()\n"
+        "{matrix}.where(np.triu(np.ones({matrix}.shape, dtype=bool), k=1)).stack().dropna()",
         "the Pearson correlation in absolute value",
         bindings.several,
         variable="pairs",
@@ -182,7 +187,7 @@ CROSSES = (
         Sort.CROSS,
         2,
         "pd.crosstab({1}, {2})",
-        "{1} and {2}",
+        "the {1} and the {2}",
         variable="counts",
         facts=_ROWS | {"smallest_group": "min({out}.sum(axis=0).min(), {out}.sum(axis=1).min())"},
     ),
@@ -293,7 +298,7 @@ TESTS = (
         "the Jarque-Bera test of normality of {1}",
         variable="test",
         facts=_ROWS,
-        refuses=frozenset({"standardised"}),
+        refuses=frozenset({"relative"}),
     ),
 )
 
@@ -307,7 +312,7 @@ CORRELATIONS = tuple(
         f"the {words} between {{1}} and {{2}}",
         variable="correlation",
         facts=_ROWS,
-        refuses=frozenset({"standardised"}),
+        refuses=frozenset({"relative"}),
         convention=convention,
         tags=frozenset({"correlation"}),
     )
@@ -334,7 +339,7 @@ FITS = (
         "the least-squares line (with intercept) that predicts {2} from {1}",
         variable="line",
         facts=_ROWS,
-        refuses=frozenset({"standardised"}),
+        refuses=frozenset({"relative"}),
     ),
 )
 

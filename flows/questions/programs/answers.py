@@ -133,8 +133,10 @@ OF_ROWS = (
         (_T, _M),
         Form.COUNT,
         2,
-        "(~{1}.between({1}.quantile(0.25) - 1.5 * ({1}.quantile(0.75) - {1}.quantile(0.25)), "
-        "{1}.quantile(0.75) + 1.5 * ({1}.quantile(0.75) - {1}.quantile(0.25)))).sum()",
+        "width = {1}.quantile(0.75) - {1}.quantile(0.25)\n"
+        "low = {1}.quantile(0.25) - 1.5 * {width}\n"
+        "high = {1}.quantile(0.75) + 1.5 * {width}\n"
+        "(({1} < {low}) | ({1} > {high})).sum()",
         ("How many values of {1} are outliers by the 1.5 × IQR rule?",),
         step="Count the values of {1} beyond the fences.",
         stem="outliers",
@@ -148,7 +150,7 @@ OF_ROWS = (
         (_T, _M),
         Form.COUNT,
         2,
-        "((({1} - {1}.mean()) / {1}.std()).abs() > {limit!r}).sum()",
+        "z_score = ({1} - {1}.mean()) / {1}.std()\n({z_score}.abs() > {limit!r}).sum()",
         ("How many values of {1} lie more than {limit} standard deviations from the mean?",),
         step="Count the values of {1} whose z-score is beyond {limit} in absolute value.",
         stem="outliers",
@@ -163,7 +165,7 @@ OF_ROWS = (
         (_T, _M),
         Form.NUMBER,
         3,
-        "{1}[(({1} - {1}.mean()) / {1}.std()).abs() <= 2].mean() - {1}.mean()",
+        "z_score = ({1} - {1}.mean()) / {1}.std()\n{1}[{z_score}.abs() <= 2].mean() - {1}.mean()",
         (
             "By how much does the mean of {1} change when the values more than 2 standard deviations from the mean are "
             "left out? Give the new mean minus the old one.",
@@ -235,7 +237,7 @@ OF_TESTS = (
         Form.NUMBER,
         1,
         "abs({0}.statistic)",
-        ("What is the absolute value of the test statistic of {0}?",),
+        ("What is the test statistic of {0}, without its sign?",),
         step="Give the test statistic without its sign.",
         stem="statistic",
         decimals=3,
@@ -307,8 +309,10 @@ OF_TESTS = (
         (_T, _M, Sort.HALVES),
         Form.NUMBER,
         3,
-        "np.ptp({1}.groupby({2}).mean()) / np.sqrt(({1}.groupby({2}).var() * ({1}.groupby({2}).count() - 1)).sum() "
-        "/ (len({1}) - 2))",
+        "groups = {1}.groupby({2})\n"
+        "sizes = {groups}.count()\n"
+        "pooled = np.sqrt(({groups}.var() * ({sizes} - 1)).sum() / ({sizes}.sum() - 2))\n"
+        "({groups}.mean().max() - {groups}.mean().min()) / {pooled}",
         ("How far apart are the two groups formed by the {2} in {1}? Give Cohen's d, without its sign.",),
         step="Divide the difference of the two means by the pooled standard deviation.",
         stem="cohens_d",
@@ -322,8 +326,9 @@ OF_TESTS = (
         (_T, _M, _K),
         Form.NUMBER,
         3,
-        "((({1}.groupby({2}).mean() - {1}.mean()) ** 2) * {1}.groupby({2}).count()).sum() "
-        "/ (({1} - {1}.mean()) ** 2).sum()",
+        "groups = {1}.groupby({2})\n"
+        "between = ({groups}.count() * ({groups}.mean() - {1}.mean()) ** 2).sum()\n"
+        "{between} / (({1} - {1}.mean()) ** 2).sum()",
         (
             "What share of the total sum of squares of {1} lies between the groups formed by the {2} (eta squared)? "
             "Give a fraction between 0 and 1.",
@@ -339,9 +344,9 @@ OF_TESTS = (
         (Sort.CROSS,),
         Form.NUMBER,
         3,
-        "np.sqrt(stats.chi2_contingency({0}, correction=False).statistic "
-        "/ ({0}.to_numpy().sum() * (min({0}.shape) - 1)))",
-        ("How strong is the association of {0}? Give Cramér's V, without bias correction.",),
+        "chi_squared = stats.chi2_contingency({0}, correction=False).statistic\n"
+        "np.sqrt({chi_squared} / ({0}.to_numpy().sum() * (min({0}.shape) - 1)))",
+        ("How strong is the association between {0}? Give Cramér's V, without bias correction.",),
         step="Take the chi-squared statistic without continuity correction and scale it to Cramér's V.",
         stem="cramers_v",
         decimals=4,
@@ -353,7 +358,7 @@ OF_TESTS = (
         Form.COUNT,
         2,
         "{0}.to_numpy().max()",
-        ("How many rows does the most frequent combination of {0} have?",),
+        ("Count the rows for each combination of {0}. How many has the most frequent one?",),
         step="Give the largest count of a combination.",
         stem="largest_cell",
     ),

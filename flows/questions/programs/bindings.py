@@ -13,6 +13,8 @@ from flows.tables.profiling import ColumnProfile
 MIN_PERIODS = 6
 """Years a table must span to be asked about change over time."""
 _MOST_PAIRS = 60
+_GONE = 30
+_FEWEST_COUNTED = 6
 _FEWEST_COMPARED, _MOST_COMPARED = 3, 6
 
 
@@ -123,6 +125,11 @@ def gappy(scene: Scene) -> Sequence[Params]:
     return [(("col", name),) for name in dict.fromkeys(c.name for c in usable if c.missing >= floor_rows)]
 
 
+def mostly_gone(scene: Scene) -> Sequence[Params]:
+    """Each usable column with enough missing values to ask about the rows that lack it."""
+    return [params for params in gappy(scene) if scene.column(str(dict(params)["col"])).missing >= _GONE]
+
+
 def date(scene: Scene) -> Sequence[Params]:
     """Each date."""
     return [(("col_date", column.name),) for column in scene.columns.dates]
@@ -172,10 +179,14 @@ def label_of(scene: Scene) -> Sequence[Params]:
 
 
 def counted(scene: Scene) -> Sequence[Params]:
-    """Each category or text, to count its distinct values."""
+    """Each category or text of more than a few values, to count those that are left."""
     columns = (*scene.columns.categories, *scene.columns.texts)
     labels = {column.name for column in scene.columns.labels}
-    return [(("col", name),) for name in dict.fromkeys(c.name for c in columns) if name not in labels]
+    return [
+        (("col", name),)
+        for name in dict.fromkeys(c.name for c in columns)
+        if name not in labels and (scene.column(name).unique or 0) >= _FEWEST_COUNTED
+    ]
 
 
 def choices(name: str, values: Sequence[Value]) -> Binder:

@@ -18,6 +18,8 @@ def _group(
     name: str, sort: Sort, weight: int, code: str, words: str, bind: Binder, stem: str = "", convention: str = ""
 ) -> Operator:
     tags = frozenset() if stem else frozenset({"as_is"})
+    if stem in ("quarter", "half"):
+        tags = frozenset({"balanced"})
     return Operator(name, (), sort, weight, code, words, bind, variable=stem, convention=convention, tags=tags)
 
 
@@ -54,7 +56,7 @@ MEASURES = (
         "the natural logarithm of {col}",
         bindings.positive,
         "logarithm",
-        _SIGNED | {"fine"},
+        _SIGNED | {"fine", "monotone"},
     ),
     _measure(
         "z_score",
@@ -125,7 +127,7 @@ GROUPS = (
     _group(
         "half",
         _H,
-        2,
+        1,
         'pd.Series(np.where({t}[{col!r}] > {t}[{col!r}].median(), "high", "low"), index={t}.index)',
         "half of {col}",
         bindings.quartiled,
@@ -154,7 +156,7 @@ GROUPS = (
     _group(
         "month",
         _K,
-        2,
+        1,
         "{date}.dt.month",
         "month of {col_date}",
         bindings.date,
@@ -164,7 +166,7 @@ GROUPS = (
     _group(
         "weekday",
         _K,
-        2,
+        1,
         "{date}.dt.day_name()",
         "weekday of {col_date}",
         bindings.date,

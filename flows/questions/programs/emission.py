@@ -105,7 +105,11 @@ class _Writer:
         inputs = self._named_where_repeated(operator.code, inputs)
         named = self._bindings(node, frame)
         named |= self._applied(node, inputs)
-        code = _fill(operator.code, inputs, named)
+        *before, last = operator.code.split("\n")
+        for line in before:
+            stem, _, template = line.partition(" = ")
+            named[stem] = self._assign(stem, _fill(template, inputs, named))
+        code = _fill(last, inputs, named)
         out = self._assign(operator.variable, code) if operator.variable else code
         self._facts.append((operator.facts, named | {"out": out}, inputs))
         return out
@@ -114,8 +118,6 @@ class _Writer:
         named = {"t": frame}
         for name, value in node.params:
             named[name] = repr(list(value)) if isinstance(value, tuple) else repr(value)
-            if name == "cols" and isinstance(value, tuple):
-                named["n"] = str(len(value))
             if name == "col_date":
                 named["date"] = date_code(self._scene.column(str(value)), frame)
         return named

@@ -105,7 +105,7 @@ class Operator:
         takes: The sorts of its inputs.
         gives: The sort of its result.
         weight: Points of difficulty.
-        code: The expression.
+        code: The expression; lines before it are statements, whose names the later ones use as places.
         words: The noun phrase, or the condition of a filter.
         bind: The bindings that fit a table; none where the operator does not apply.
         asks: For answers: the question, in one or more wordings.

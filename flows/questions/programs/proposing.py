@@ -20,7 +20,7 @@ from flows.tables.profiling import DatasetProfile
 
 SHARES: dict[Difficulty, float] = {"easy": 0.2, "medium": 0.3, "hard": 0.3, "very_hard": 0.2}
 """Share of the budget of each difficulty, as far as the table allows."""
-_LIMITS: tuple[tuple[int, Difficulty], ...] = ((2, "easy"), (4, "medium"), (7, "hard"))
+_LIMITS: tuple[tuple[int, Difficulty], ...] = ((3, "easy"), (5, "medium"), (8, "hard"))
 """Most points of difficulty of each; above them it is very hard."""
 _POOL = 5
 """Programs drawn for each that is kept."""
@@ -68,7 +68,7 @@ def points(root: Node) -> int:
 
 
 def difficulty_of(root: Node) -> Difficulty:
-    """The difficulty by points: easy to 2, medium to 4, hard to 7, very hard above."""
+    """The difficulty by points: easy to 3, medium to 5, hard to 8, very hard above."""
     found = points(root)
     return next((name for limit, name in _LIMITS if found <= limit), "very_hard")
 

@@ -50,7 +50,7 @@ def _relative(
         convention=convention,
         tags=frozenset({"cut"}),
         needs=needs,
-        refuses=frozenset({"relative"}),
+        refuses=frozenset({"relative", "monotone"}),
     )
 
 
@@ -66,7 +66,7 @@ OPERATORS = (
     _plain(
         "rows_between",
         "{0}[{0}[{col!r}].between({low!r}, {high!r})]",
-        "{col} lies from {low} to {high}, both included",
+        "{col} lies between {low} and {high} (both included)",
         bindings.interval,
     ),
     _plain("rows_equal", "{0}[{0}[{col!r}] == {value!r}]", "{col} is {value}", bindings.category_value),
@@ -77,7 +77,7 @@ OPERATORS = (
         bindings.category_value,
     ),
     _plain("rows_in", "{0}[{0}[{col!r}].isin({values!r})]", "{col} is one of {values}", bindings.two_values),
-    _plain("rows_missing", "{0}[{0}[{col!r}].isna()]", "{col} is missing", bindings.gappy),
+    _plain("rows_missing", "{0}[{0}[{col!r}].isna()]", "{col} is missing", bindings.mostly_gone),
     _plain("rows_known", "{0}[{0}[{col!r}].notna()]", "{col} is not missing", bindings.gappy),
     _plain("rows_since", "{0}[{date} >= {value!r}]", "{col_date} is on or after {value}", bindings.since),
     _plain("rows_before", "{0}[{date} < {value!r}]", "{col_date} is before {value}", bindings.since),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 
+from flows.questions.eligible import MAX_LEVELS
 from flows.questions.programs.bindings import is_positive
 from flows.questions.programs.grammar import Node, Scene, Sort
 
@@ -29,6 +31,19 @@ _KEEPS = {
 }
 """Share of the rows that a filter leaves, roughly; a half where nothing is said."""
 _ALWAYS_POSITIVE = frozenset({"column", "ratio", "total"})
+_OF_SPREAD = frozenset({"spread", "shape", "whole"})
+"""A distance from the middle or a rank has a middle worth asking for, but no spread that means anything."""
+_FEWEST_LEVELS = {
+    "second_group": 3,
+    "spread_over_groups": 3,
+    "entropy": 3,
+    "concentration": 3,
+    "top_groups": 4,
+    "closest_to_average": 4,
+    "groups_above_average": 4,
+    "groups_to_share": 4,
+}
+_MOST_LEVELS = {"all_groups": 12}
 _LEVELS = {"quarter": 4, "half": 2, "fixed_half": 2, "gap": 2, "month": 12, "weekday": 7, "decade": 4}
 
 
@@ -39,6 +54,7 @@ def makes_sense(root: Node, scene: Scene) -> bool:
         and all(_fits(node) for node in root.walk())
         and _is_positive_where_it_must_be(root, scene)
         and _leaves_enough(root, scene)
+        and _ranks_enough(root, scene)
     )
 
 
@@ -52,7 +68,7 @@ def traits(node: Node) -> frozenset[str]:
 
 def _columns_differ(root: Node) -> bool:
     """Each column plays one part: a filter on what is then asked about gives the answer away, or empties it."""
-    used = Counter(name for node in set(root.walk()) for name in node.own_columns)
+    used = Counter(name for node in root.walk() for name in node.own_columns)
     return all(count == 1 for count in used.values())
 
 
@@ -60,7 +76,7 @@ def _fits(node: Node) -> bool:
     below: set[str] = set()
     for each in node.inputs:
         below |= each.operator.tags if each.operator.gives is Sort.TABLE else traits(each)
-    if "standardised" in below and "shape" in below:
+    if "relative" in below and below & _OF_SPREAD:
         return False
     return node.operator.needs <= below and not node.operator.refuses & below
 
@@ -82,8 +98,19 @@ def _leaves_enough(root: Node, scene: Scene) -> bool:
     for node in cuts:
         rows *= _KEEPS.get(node.operator.name, 0.5)
     keys = [node for node in root.walk() if node.operator.gives in (Sort.KEY, Sort.HALVES)]
-    levels = max((_levels(node, scene) for node in keys), default=1)
+    levels = prod(_levels(node, scene) for node in keys)
     return len(cuts) <= MAX_CUTS and rows >= MIN_ROWS and rows / levels >= MIN_GROUP
+
+
+def _ranks_enough(root: Node, scene: Scene) -> bool:
+    """Whether there are as many groups as the question needs to have more than one possible answer."""
+    ranking = root.child(Sort.RANKING)
+    if ranking is None:
+        return True
+    key = ranking.child(Sort.KEY, Sort.HALVES)
+    levels = _levels(key, scene) if key else len(ranking.own_columns)
+    least = _FEWEST_LEVELS.get(root.operator.name, 2)
+    return least <= levels <= _MOST_LEVELS.get(root.operator.name, MAX_LEVELS)
 
 
 def _levels(node: Node, scene: Scene) -> int:

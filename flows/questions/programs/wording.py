@@ -93,6 +93,8 @@ def _spoken(value: Param, *, column: bool = False) -> str | int | float:
         return quoted(str(value))
     if isinstance(value, bool) or value is None:
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return f'"{value}"' if isinstance(value, str) else value
 
 
@@ -163,7 +165,9 @@ def _missing(root: Node, scene: Scene) -> list[str]:
         if scene.column(name).missing
     ]
     if judged:
-        sentences.append("A missing value meets no condition and is left out of every mean, median or quantile.")
+        relative = any(not cut.operator.row_wise for cut in _cuts(root))
+        also = ", and counts towards no mean, median, quantile or frequency" if relative else ""
+        sentences.append(f"A missing value meets no condition{also}.")
     needed = [name for node in (*_analysis(root), root) for name in node.read_columns if scene.column(name).missing]
     if needed:
         listed = joined([quoted(name) for name in dict.fromkeys(needed)], "or")

@@ -11,6 +11,8 @@ _T, _M, _K, _H, _D, _S = Sort.TABLE, Sort.MEASURE, Sort.KEY, Sort.HALVES, Sort.D
 _ROWS = {"rows": "len({t})"}
 _GROUPED = _ROWS | {"smallest_group": "{2}.value_counts().min()"}
 _COUNTED = _ROWS | {"smallest_group": "{1}.value_counts().min()"}
+# Bartlett's test of scipy takes no whole numbers.
+_AS_FLOATS = 'stats.bartlett(*[values.astype("float64") for _, values in {1}.groupby({2})])'
 _LISTED = "[values for _, values in {1}.groupby({2})]"
 
 
@@ -256,7 +258,7 @@ TESTS = (
     ),
     _test(
         "bartlett_test",
-        f"stats.bartlett(*{_LISTED})",
+        _AS_FLOATS,
         f"Bartlett's test of equal variances of {{1}} {_BETWEEN}",
         3,
         "",

@@ -24,7 +24,7 @@ _LIMITS: tuple[tuple[int, Difficulty], ...] = ((3, "easy"), (5, "medium"), (8, "
 """Most points of difficulty of each; above them it is very hard."""
 _POOL = 5
 """Programs drawn for each that is kept."""
-_DRAWS = 40
+_DRAWS = 20
 """Draws made for each program of the pool, at most."""
 _TRIED_BINDINGS = 3
 

@@ -9,7 +9,7 @@ from itertools import combinations, permutations
 from random import Random
 from typing import TypeVar
 
-from flows.questions.eligible import TEMPLATE_MISSING, Value, eligible, known_values, quoted
+from flows.questions.eligible import TEMPLATE_MISSING, Eligible, Value, eligible, known_values, quoted
 from flows.tables.profiling import ColumnProfile, DatasetProfile
 
 MAX_PER_ROLE = 8
@@ -68,9 +68,13 @@ class Columns:
         )
 
 
-def columns_of(profile: DatasetProfile, rng: Random) -> Columns:
+def eligible_columns(profile: DatasetProfile) -> Eligible:
+    """The columns templates may ask about, by role."""
+    return eligible(profile, most_missing=TEMPLATE_MISSING)
+
+
+def columns_of(profile: DatasetProfile, found: Eligible, rng: Random) -> Columns:
     """The columns of a table by role; where a role has too many, a sample in the order of the file."""
-    found = eligible(profile, most_missing=TEMPLATE_MISSING)
     return Columns(
         profile=profile,
         measures=sample(found.measures, MAX_PER_ROLE, rng),

@@ -7,7 +7,7 @@ from random import Random
 
 from flows.questions.candidates import Candidate
 from flows.questions.templates.catalogue import TEMPLATES
-from flows.questions.templates.columns import columns_of
+from flows.questions.templates.columns import Columns, columns_of, eligible_columns
 from flows.questions.templates.template import Binding, Template, bound_columns
 from flows.tables.profiling import DatasetProfile
 
@@ -24,17 +24,21 @@ def propose_templates(profile: DatasetProfile, *, seed: int) -> list[Candidate]:
         profile: The table's profile.
         seed: Chooses columns and parameters where there is a choice.
     """
-    return [
-        template.fill(binding, number=number, version=CATALOGUE_VERSION)
-        for template in TEMPLATES
-        for number, binding in enumerate(_chosen(template, profile, seed), start=1)
-    ]
+    found = eligible_columns(profile)
+    proposed = []
+    for template in TEMPLATES:
+        # A generator of its own: a template added to the catalogue leaves what the others ask as it is.
+        rng = Random(f"{seed}/{template.name}")
+        chosen = _chosen(template, columns_of(profile, found, rng), rng)
+        proposed += [
+            template.fill(binding, number=number, version=CATALOGUE_VERSION)
+            for number, binding in enumerate(chosen, start=1)
+        ]
+    return proposed
 
 
-def _chosen(template: Template, profile: DatasetProfile, seed: int) -> list[Binding]:
-    # A generator of its own: a template added to the catalogue leaves what the others ask as it is.
-    rng = Random(f"{seed}/{template.name}")
-    bindings = list(template.bind(columns_of(profile, rng), rng))
+def _chosen(template: Template, table: Columns, rng: Random) -> list[Binding]:
+    bindings = list(template.bind(table, rng))
     rng.shuffle(bindings)
     return _varied(bindings)
 

@@ -167,6 +167,9 @@ def _tar_files(
                     yield archive, entry
                 elif not entry.isdir():
                     raise _unsafe(f"{entry.name!r}, which is no regular file")
+        # The checksum of what was compressed stands behind the last byte.
+        while counted.read(_CHUNK):
+            pass
 
 
 def _choose(names: Sequence[str], member: str) -> str:

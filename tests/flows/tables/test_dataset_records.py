@@ -33,11 +33,13 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
 def test_a_folder_with_data_csv_is_a_dataset_named_by_the_folder_with_its_card(tmp_path: Path) -> None:
     file = put(tmp_path / "Palmer Penguins" / "data.csv")
     card = {"title": "Penguins", "licence": "CC0-1.0", "source": "s", "columns": {"a": "first"}, "more": [1]}
+    card |= {"version": "3", "tags": ["birds"], "url": "https://x.org"}
     put(file.with_name("dataset.json"), json.dumps(card).encode())
     for path in (file, file.parent):
         dataset = read_dataset(path)
         assert (dataset.slug, dataset.title, dataset.licence) == ("palmer-penguins", "Penguins", "CC0-1.0")
         assert dataset.column_notes == {"a": "first"}
+        assert (dataset.version, dataset.tags, dataset.url) == ("3", ("birds",), "https://x.org")
 
 
 def bad(tmp_path: Path) -> dict[str, tuple[Path, str]]:

@@ -1,0 +1,66 @@
+"""What a download run comes to: exit codes, and what becomes of an arrival whose twin or files are elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blocks.errors import UserError
+from blocks.sources.models import Reference
+from flows.runs.downloads import DownloadReport, DownloadRow, DownloadState, failed_row
+from flows.tables.intake import named_sources
+from flows.tables.shelf import Shelf
+
+
+def report(*states: DownloadState) -> DownloadReport:
+    return DownloadReport(run="r", rows=tuple(DownloadRow(reference=f"r{n}", state=s) for n, s in enumerate(states)))
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["accepted", "refused", "duplicate"], 0),
+        (["already there"], 0),
+        (["duplicate"], 0),
+        (["accepted", "failed"], 1),
+        (["refused"], 2),
+        (["failed", "refused"], 2),
+        ([], 2),
+    ],
+)
+def test_exit_codes(states: list[DownloadState], code: int) -> None:
+    assert report(*states).exit_code == code
+
+
+def test_the_sentence_counts_every_outcome() -> None:
+    assert (
+        report("accepted", "failed", "accepted").sentence() == "3 datasets: 2 accepted, 1 failed; 0.0 MiB transferred"
+    )
+
+
+def test_an_error_nobody_foresaw_is_told_by_its_kind() -> None:
+    assert failed_row("x", KeyError("a")).detail == "KeyError: 'a'"
+    assert failed_row("x", UserError("Wrong.", "Mend it.")).detail == "Wrong. Mend it."
+
+
+def test_a_list_file_has_comments_and_each_source_counts_once(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("# all\n\na.zip#in.csv  # why\n  b.csv\na.csv\n")
+    assert named_sources(["a.csv"], str(listed)) == ["a.csv", "a.zip#in.csv", "b.csv"]
+    with pytest.raises(UserError, match="No source"):
+        named_sources([], None)
+    with pytest.raises(UserError, match="cannot be read"):
+        named_sources([], str(tmp_path / "none.txt"))
+
+
+def test_one_download_at_a_time_into_a_home(tmp_path: Path) -> None:
+    with Shelf(tmp_path).alone(), pytest.raises(UserError, match="under way"), Shelf(tmp_path).alone():
+        pass
+    with Shelf(tmp_path).alone():
+        pass
+
+
+def test_two_versions_never_share_a_working_folder() -> None:
+    one, other = (Reference(source="s3://b/x.csv", version=version) for version in ("1", "2"))
+    assert one.token != other.token

@@ -60,6 +60,6 @@ async def test_a_password_in_an_address_is_used_and_never_written_down() -> None
 
 def test_secrets_of_a_block_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAGGLE_API_TOKEN", raising=False)
-    block = KaggleSource(refs=("a/b",), username="ada", key="s3cr3t")  # type: ignore[arg-type]
-    other = HttpSource(url="https://x.org", headers={"X-Token": "s3cr3t"})  # type: ignore[arg-type]
+    block = KaggleSource(refs=("a/b",), username="ada", key="s3cr3t")
+    other = HttpSource(url="https://x.org", headers={"X-Token": "s3cr3t"})
     assert "s3cr3t" not in repr(block) + repr(other) + str(block.engine()) + block.model_dump_json()

@@ -1,0 +1,66 @@
+"""Downloads in the terminal: bars with bytes, one line per outcome, and the closing words."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.display.transfers import Transfers, artifact_rows, print_downloads
+from flows.runs.downloads import DownloadReport, DownloadRow
+
+NASTY = "https://x.org/[red]a[/red].csv"
+ACCEPTED = DownloadRow(reference=NASTY, state="accepted", dataset="a", rows=1_200, columns=3, bytes=4_096, seconds=1.25)
+REFUSED = DownloadRow(reference="b.csv", state="refused", detail="20 rows, fewer than 50")
+EARLIER = DownloadRow(reference="c.csv", state="already there", dataset="c", rows=60, columns=2, bytes=900)
+
+
+def screen(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    return Console(file=out, force_terminal=terminal, width=160, color_system=None, legacy_windows=False), out
+
+
+def test_bytes_may_come_from_any_thread_and_are_drawn() -> None:
+    console, out = screen(terminal=True)
+    view = Transfers(console)
+    with view.live():
+        view.phase(NASTY, "fetching")
+        threads = [threading.Thread(target=view.bytes, args=(f"t{n}", 2_048, 4_096)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        view.bytes(NASTY, 1_024, None)
+    drawn = out.getvalue()
+    assert "[red]a[/red].csv" in drawn, "a stranger's address is no markup"
+    assert "2.0/4.0 KiB" in drawn
+    assert view.rate().startswith("17.4 kB, ")
+    assert view.knows(NASTY)
+    assert not view.knows("other")
+
+
+def test_elsewhere_there_is_one_line_for_each_outcome_but_those_of_earlier_runs() -> None:
+    console, out = screen(terminal=False)
+    view = Transfers(console)
+    with view.live():
+        view.bytes(NASTY, 1, 2)
+        for row in (ACCEPTED, REFUSED, EARLIER):
+            assert view.finished(row) == row
+    lines = out.getvalue().splitlines()
+    assert [line.split()[1] for line in lines if line] == ["accepted", "refused"]
+    assert "1,200 × 3, 4.1 kB" in lines[0]
+
+
+def test_the_closing_words_tell_every_reason_and_what_to_do_next(tmp_path: Path) -> None:
+    failed = DownloadRow(reference="d.csv", state="failed", detail="It broke off.")
+    console, out = screen(terminal=False)
+    print_downloads(DownloadReport(run="r", rows=(ACCEPTED, REFUSED, EARLIER, failed)), home=tmp_path, console=console)
+    said = out.getvalue()
+    for words in (
+        NASTY, "! b.csv: 20 rows, fewer than 50", "! d.csv: It broke off.", "1 already there, 1 refused, 1 failed",
+        f"python flows/episode.py {tmp_path / 'datasets' / 'a'}", "Run the same command again",
+    ):  # fmt: skip
+        assert words in said
+    assert [row["why"] for row in artifact_rows((ACCEPTED, failed))] == ["", "It broke off."]

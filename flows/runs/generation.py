@@ -93,10 +93,8 @@ class GenerationReport(Frozen):
                 "source": row.source,
                 "proposed": row.proposed,
                 "kept": row.kept,
-                **{
-                    f"kept {level}": row.difficulties.get(level, 0) for level in ("easy", "medium", "hard", "very_hard")
-                },
-                "left out": ", ".join(f"{count} {reason}" for reason, count in row.refused.items()),
+                **{level.replace("_", " "): row.difficulties.get(level, 0) for level in LEVELS},
+                "left out": ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in row.refused.items()),
                 "by": "an earlier run" if row.cached else "this run",
             }
             for row in self.rows

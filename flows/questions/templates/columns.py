@@ -32,7 +32,7 @@ class Columns:
         profile: The table's profile.
         measures: Numbers that can be averaged.
         categories: Few values, each often.
-        named: The categories whose values are text that is told apart without regard to case.
+        named: The categories whose values an answer can name: numbers, and text told apart without regard to case.
         dates: Dates of any writing.
         labels: Text that names each row once.
         texts: Text of many values, labels among them.
@@ -149,5 +149,7 @@ def round_number(number: float, column: ColumnProfile) -> float:
 
 
 def _is_named(column: ColumnProfile) -> bool:
+    if column.kind in ("integer", "number"):
+        return True
     folded = [text.casefold().strip() for text, _ in column.top]
     return column.kind == "text" and column.dtype != "object" and len(set(folded)) == len(folded)

@@ -90,7 +90,7 @@ dates = $t
 over = dates[df[$x] > $threshold]
 submit(over.min().date())
 """,
-        probe=probe("dates[df[$x].notna()].count()", trivial="over.min() == dates[df[$x].notna()].min()"),
+        probe=probe("dates[df[$x].notna()].count()", trivial="over.min().date() == dates[df[$x].notna()].min().date()"),
         answer=AnswerSpec(type="date"),
     ),
     Template(

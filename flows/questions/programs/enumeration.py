@@ -42,6 +42,9 @@ class Space:
         found = {operator.name: operator.bind(self.scene) for operator in CATALOGUE}
         self.bindings = {name: bound for name, bound in found.items() if bound}
         self._operators = [operator for operator in CATALOGUE if operator.name in self.bindings]
+        self._by_sort = {
+            sort: [operator for operator in self._operators if matches(sort, operator.gives)] for sort in Sort
+        }
 
     def roots(self) -> list[Operator]:
         """The last operators of which there is at least one program."""
@@ -99,4 +102,4 @@ class Space:
         raise IndexError("no such shape")
 
     def _giving(self, sort: Sort) -> list[Operator]:
-        return [operator for operator in self._operators if matches(sort, operator.gives)]
+        return self._by_sort[sort]

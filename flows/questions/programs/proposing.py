@@ -12,7 +12,7 @@ from flows.questions.eligible import PROGRAM_MISSING, eligible
 from flows.questions.programs.emission import emit
 from flows.questions.programs.enumeration import MAX_SIZE, Space
 from flows.questions.programs.grammar import VERSION, Node, Operator, Params, Scene, Sort, canonical
-from flows.questions.programs.sense import makes_sense
+from flows.questions.programs.sense import fits_together, makes_sense
 from flows.questions.programs.shaping import shape_of
 from flows.questions.programs.wording import hint_text, question_text
 from flows.questions.records import Difficulty
@@ -24,9 +24,14 @@ _LIMITS: tuple[tuple[int, Difficulty], ...] = ((3, "easy"), (5, "medium"), (8, "
 """Most points of difficulty of each; above them it is very hard."""
 _POOL = 5
 """Programs drawn for each that is kept."""
-_DRAWS = 20
-"""Draws made for each program of the pool, at most."""
-_TRIED_BINDINGS = 3
+_BARREN = 300
+"""Draws in a row that come to nothing, after which the table is taken to have no more programs."""
+_SUCCESS = 10
+"""How many failed draws a found program counts for, when the last operator of the next one is chosen."""
+_TRIED_SHAPES = 30
+_TRIED_SIZES = 5
+"""The smallest sizes of a last operator that are drawn from: from the plainest question to three or four more steps."""
+_TRIED_BINDINGS = 6
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,9 @@ def _draw(space: Space, random: Random, budget: int) -> list[_Drawn]:
     pool: dict[str, _Drawn] = {}
     used: Counter[str] = Counter()
     tried: Counter[str] = Counter()
-    for _ in range(budget * _POOL * _DRAWS if roots else 0):
-        if len(pool) >= budget * _POOL:
-            break
+    barren = 0
+    while roots and len(pool) < budget * _POOL and barren < _BARREN:
+        barren += 1
         root = min(roots, key=lambda operator: (tried[operator.name], random.random()))
         tried[root.name] += 1
         node = _sample(space, root, random, used)
@@ -101,16 +106,21 @@ def _draw(space: Space, random: Random, budget: int) -> list[_Drawn]:
             continue
         drawn = _describe(node)
         pool[drawn.key] = drawn
+        barren = 0
+        tried[root.name] += _SUCCESS
         used.update(drawn.columns)
     return list(pool.values())
 
 
 def _sample(space: Space, root: Operator, random: Random, used: Counter[str]) -> Node | None:
     sizes = [size for size in range(1, MAX_SIZE + 1) if space.count(root, size)]
-    size = random.choice(sizes[:5])
-    shape = space.shape(root, size, random.randrange(space.count(root, size)))
-    bound = canonical(_bind(shape, space, random, used, set()))
-    return bound if makes_sense(bound, space.scene) else None
+    for _ in range(_TRIED_SHAPES):
+        size = random.choice(sizes[:_TRIED_SIZES])
+        shape = space.shape(root, size, random.randrange(space.count(root, size)))
+        if fits_together(shape):
+            bound = canonical(_bind(shape, space, random, used, set()))
+            return bound if makes_sense(bound, space.scene) else None
+    return None
 
 
 def _bind(shape: Node, space: Space, random: Random, used: Counter[str], taken: set[str]) -> Node:
@@ -168,9 +178,10 @@ def _features(drawn: _Drawn) -> list[str]:
 
 
 def _staleness(drawn: _Drawn, used: Counter[str]) -> float:
-    """How much of a program has been seen, on average over its features; the question it asks counts double."""
-    features = _features(drawn)
-    return (sum(used[name] for name in features) + used[f"root {drawn.root.operator.name}"] * 3) / len(features)
+    """How much of a program has been seen: the question it asks, its rarest operator, and a little its columns."""
+    rarest = min((used[f"operator {name}"] for name in drawn.operators), default=0)
+    columns = [used[f"column {name}"] for name in drawn.columns]
+    return 2 * used[f"root {drawn.root.operator.name}"] + rarest + 0.1 * sum(columns) / max(len(columns), 1)
 
 
 def _candidate(drawn: _Drawn, scene: Scene, seed: int) -> Candidate:

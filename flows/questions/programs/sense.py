@@ -51,11 +51,16 @@ def makes_sense(root: Node, scene: Scene) -> bool:
     """Whether a bound, well-typed tree is worth being run."""
     return (
         _columns_differ(root)
-        and all(_fits(node) for node in root.walk())
+        and fits_together(root)
         and _is_positive_where_it_must_be(root, scene)
         and _leaves_enough(root, scene)
         and _ranks_enough(root, scene)
     )
+
+
+def fits_together(root: Node) -> bool:
+    """Whether the operators of a tree go together, whatever they are bound to."""
+    return all(_fits(node) for node in root.walk())
 
 
 def traits(node: Node) -> frozenset[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +54,18 @@ class Command:
         assert "Traceback" not in said, said
         assert done.returncode == code, said
         return said
+
+    def killed_once(self, files: FileServer, path: str, *arguments: str) -> None:
+        """Start, and kill when the server has been asked and part of the file is here."""
+        command = [sys.executable, "flows/download.py", *arguments, "--runtime", "process"]
+        process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and process.poll() is None:
+            if files.asked(path) and any(part.stat().st_size for part in self.home.rglob("*.part")):
+                break
+            time.sleep(0.05)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it was killed in the middle"
 
     def datasets(self) -> dict[str, list[str]]:
         """The files of each dataset."""
@@ -132,6 +146,19 @@ def test_one_run_takes_what_is_good_and_tells_what_is_not(files: FileServer, com
     assert files.asked("/plants.csv") == gets
     assert command.datasets() == {"plants": WHOLE, "trees": WHOLE, "moved": WHOLE}
     assert json.loads((kept / "dataset.json").read_text())["version"] == '"v2"'
+
+
+def test_a_killed_run_leaves_no_half_dataset_and_the_next_goes_on(files: FileServer, command: Command) -> None:
+    table = rows(30_000)
+    half = Reply(table, headers={"ETag": '"v1"'}, stall_after=len(table) // 2, stall_s=300)
+    files.files = {"/big.csv": in_turn(half, ranged(table))}
+    command.killed_once(files, "/big.csv", f"{files.url}/big.csv")
+    assert not (command.home / "datasets").exists()
+    command(f"{files.url}/big.csv", code=0)
+    assert command.datasets() == {"big": WHOLE}
+    assert (command.home / "datasets" / "big" / "data.csv").read_bytes() == table
+    start = int(files.requests[-1].headers["range"].removeprefix("bytes=").removesuffix("-"))
+    assert 0 < start <= len(table) // 2
 
 
 def test_nothing_to_do_is_told_in_one_sentence(command: Command) -> None:

@@ -13,7 +13,7 @@ from blocks.specs import PoolSpec
 MIB = 2**20
 
 
-class SandboxOptions(Frozen):
+class RuntimeOptions(Frozen):
     """Where code runs."""
 
     runtime: Annotated[
@@ -26,6 +26,11 @@ class SandboxOptions(Frozen):
     allow_weak: Annotated[
         bool, Field(description="process runtime on a kernel without Landlock: run with the weaker walls")
     ] = False
+
+
+class SandboxOptions(RuntimeOptions):
+    """Where code runs, and what it may use."""
+
     cell_timeout: Annotated[float, Field(gt=0, le=3600, description="wall clock of a cell, seconds")] = 60.0
     memory: Annotated[int, Field(ge=64, description="memory of a session beyond the shared dataset, MiB")] = 1024
     parallel_datasets: Annotated[int, Field(ge=1, le=64, description="datasets at once in this process")] = 2

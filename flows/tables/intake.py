@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -12,11 +12,12 @@ from blocks.frozen import Frozen
 from blocks.sandboxes.models import SandboxLimits
 from blocks.sources.models import MIB, FetchLimits
 from blocks.specs import PoolSpec
+from flows.runs.options import RuntimeOptions
 from flows.tables.gate import GateRule
 
 
-class DownloadOptions(Frozen):
-    """How datasets are fetched and judged."""
+class _Fetching(Frozen):
+    """What is fetched, and what of it is kept."""
 
     max_mib: Annotated[int, Field(ge=1, le=1024, description="largest dataset, transferred and unpacked, MiB")] = 256
     max_ratio: Annotated[float, Field(gt=1, description="unpacked bytes for each packed one")] = 200.0
@@ -30,17 +31,11 @@ class DownloadOptions(Frozen):
         False
     )
     parallel: Annotated[int, Field(ge=1, le=64, description="datasets at once")] = 4
-    runtime: Annotated[
-        Literal["auto", "docker", "process"],
-        Field(description="where files are read; auto: docker when an engine and the image are there, else process"),
-    ] = "auto"
-    docker_host: Annotated[
-        str | None, Field(description="engine address unix://, tcp:// or ssh://; empty: DOCKER_HOST or the local one")
-    ] = None
-    allow_weak: Annotated[
-        bool, Field(description="process runtime on a kernel without Landlock: run with the weaker walls")
-    ] = False
     memory: Annotated[int, Field(ge=64, description="memory for profiling beyond the dataset's own, MiB")] = 2048
+
+
+class DownloadOptions(RuntimeOptions, _Fetching):
+    """How datasets are fetched and judged."""
 
     def limits(self) -> FetchLimits:
         """What a dataset may cost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import combinations, pairwise, permutations
 from math import floor, isfinite, log10
 
@@ -133,6 +134,21 @@ def mostly_gone(scene: Scene) -> Sequence[Params]:
 def date(scene: Scene) -> Sequence[Params]:
     """Each date."""
     return [(("col_date", column.name),) for column in scene.columns.dates]
+
+
+def weekdays(scene: Scene) -> Sequence[Params]:
+    """Each date whose known values fall on different weekdays: a weekly series has but one."""
+    return [(("col_date", column.name),) for column in scene.columns.dates if len(_days(column)) > 1]
+
+
+def _days(column: ColumnProfile) -> set[int]:
+    found = set()
+    for text in (*column.examples, *_ends(column)):
+        try:
+            found.add(datetime.fromisoformat(text).weekday())
+        except ValueError:  # written without leading zeros, or cut: it may be any day
+            found |= {0, 1}
+    return found
 
 
 def dated_years(scene: Scene) -> Sequence[Params]:

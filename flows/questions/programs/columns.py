@@ -169,7 +169,7 @@ GROUPS = (
         1,
         "{date}.dt.day_name()",
         "weekday of {col_date}",
-        bindings.date,
+        bindings.weekdays,
         "weekday",
         "Weekdays are their English names.",
     ),

@@ -38,6 +38,8 @@ class Session:
         self._cells = 0
         self._news = ""
         self._told: Link | None = None
+        self._left: RunningCell | None = None
+        """The cell whose caller was cancelled and that would not end, from its reset until the reset is answered."""
         self._closed = False
 
     @property
@@ -202,13 +204,17 @@ class Session:
                     self._opening = None
 
     def _feed(self, frame: Frame) -> None:
+        if frame.kind == Kind.OPENED:
+            # Comes after the END of the cell that was reset, when the next may run already.
+            left, self._left = self._left, None
+            if left is not None:
+                left.give_up("killed", "the cell did not end when interrupted and the session was reset")
+            return
         running = self._running
         if running is None:
             return
         if frame.kind == Kind.REFUSED:
             running.give_up("lost", f"the sandbox refused the cell: {frame.json().get('message', 'no reason given')}")
-        elif frame.kind == Kind.OPENED:
-            running.give_up("killed", "the cell did not end when interrupted and the session was reset")
         else:
             running.feed(frame)
 
@@ -236,7 +242,12 @@ class Session:
         """
         link.send(Kind.INTERRUPT, self.number, {})
         patience = self._sandbox.limits.grace_s + END_MARGIN_S / 2
-        timer = asyncio.get_running_loop().call_later(patience, link.send, Kind.RESET, self.number, {})
+
+        def insist() -> None:
+            self._left = running
+            link.send(Kind.RESET, self.number, {})
+
+        timer = asyncio.get_running_loop().call_later(patience, insist)
 
         def settled(done: asyncio.Future[CellResult]) -> None:
             timer.cancel()

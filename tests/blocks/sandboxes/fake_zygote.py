@@ -1,7 +1,8 @@
 """A zygote without libraries, forks or walls that speaks the protocol: it lets the host side's misfortunes be staged.
 
 Run as a program. Cells are little orders: `out TEXT`, `raw HEX`, `sleep S`, `die`, `hang` (stop answering anything),
-`garbage`, `event JSON`, `refuse`, `ignore` (never end), `count` (a variable kept in the namespace).
+`garbage`, `event JSON`, `refuse`, `ignore` (never end; `ignore 600`: its reset takes a while), `count` (a variable kept
+in the namespace).
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Fake:
             case Kind.OPEN | Kind.RESET:
                 if running := self.running.pop(session, None):
                     self.end(session, running[1], status="killed", namespace="lost", reason="the session was reset")
+                    if running[1]["code"] == "ignore 600":
+                        time.sleep(0.3)  # As long as a fork may take.
                 self.sessions[session] = 0
                 self.say(Kind.OPENED, session, {"pid": 1, "seconds": 0.0})
             case Kind.CLOSE:

@@ -106,18 +106,19 @@ async def test_cancelling_interrupts_and_keeps_the_session(box: Sandbox) -> None
         assert (after.stdout, after.namespace_kept) == ("2", True)
 
 
+@pytest.mark.parametrize("code", ["ignore", "ignore 600"])
 async def test_a_cancelled_cell_that_ignores_the_interrupt_is_reset(
-    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     monkeypatch.setattr(session, "END_MARGIN_S", 0.4)
     async with await box.session() as live:
         await live.run("count")
-        running = asyncio.create_task(live.run("ignore"))
+        running = asyncio.create_task(live.run(code))
         await asyncio.sleep(0.2)
         running.cancel()
         async with asyncio.timeout(10):
             after = await live.run("count")
-        assert after.stdout == "1", "the namespace is a fresh one"
+        assert (after.status, after.stdout) == ("ok", "1"), "the namespace is a fresh one"
         assert not after.namespace_kept, "and the result says so"
         assert (await live.run("count")).namespace_kept
 

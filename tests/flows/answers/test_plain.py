@@ -73,7 +73,7 @@ def test_what_json_cannot_hold_is_refused(tagged: Tagged) -> None:
 scalars = st.one_of(
     st.integers(-(2**70), 2**70).map(lambda n: {"t": "int", "v": n if abs(n) < 2**53 else str(n)}),
     st.floats(allow_nan=False, allow_infinity=False).map(number),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=12).map(text),
+    st.text(st.characters(codec="utf-8"), max_size=12).map(text),
     st.booleans().map(lambda value: {"t": "bool", "v": value}),
 )
 

@@ -33,15 +33,8 @@ PARALLEL = 4
 LEAST = 30
 BAR_S = 60.0
 SOURCES: tuple[Source, ...] = ("template", "program")
-INSTALLED = {
-    "statsmodels": (
-        "star98/star98.csv",
-        "anes96/anes96.csv",
-        "fair/fair.csv",
-        "modechoice/modechoice.csv",
-        "randhie/randhie.csv",
-    ),
-}
+INSTALLED = ("star98", "anes96", "fair", "modechoice", "randhie")
+"""Tables of statsmodels."""
 
 
 class Outcome(NamedTuple):

@@ -61,7 +61,8 @@ class WebFetcher:
 
     Args:
         retry: How patiently.
-        headers: Sent with every request to the host of the address, e.g. for a private server.
+        headers: Sent with every request to the place of the address, e.g. for a private server; a redirect to another
+            place does not get them.
         trust_proxy: Whether HTTP_PROXY and the like apply.
         sleep: How to wait; tests replace it.
     """
@@ -83,7 +84,15 @@ class WebFetcher:
             max_redirects=MAX_REDIRECTS,
             trust_env=trust_proxy,
             headers={"User-Agent": "trigpoint", "Accept-Encoding": "identity"},
+            event_hooks={"request": [self._keep_secrets]},
         )
+
+    async def _keep_secrets(self, request: httpx.Request) -> None:
+        """Called for every request, those of redirects too, which httpx sends with our headers wherever they lead."""
+        asked: httpx.URL = request.extensions["trigpoint.asked"]
+        if not _same_place(asked, request.url):
+            for name in self._headers:
+                request.headers.pop(name, None)
 
     async def __aenter__(self) -> WebFetcher:
         return self
@@ -98,8 +107,8 @@ class WebFetcher:
             SourceError: The server cannot be reached.
         """
         try:
-            response = await self._client.head(url, headers=self._headers)
-        except httpx.HTTPError as error:
+            response = await self._client.head(url, headers=self._headers, extensions=_asked(url))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SourceError(f"{url} cannot be reached ({_reason(error)}).", "Check the address.") from error
         return _version(response.headers) if response.is_success else ""
 
@@ -170,7 +179,7 @@ class _Transfer:
         if validator:
             headers |= {"Range": f"bytes={self._part.size}-", "If-Range": validator}
         try:
-            async with self._client.stream("GET", self._url, headers=headers) as response:
+            async with self._client.stream("GET", self._url, headers=headers, extensions=_asked(self._url)) as response:
                 self._judge(response)
                 return await self._read(response)
         except httpx.TooManyRedirects as error:
@@ -226,6 +235,19 @@ class _Transfer:
         self._part.begin(self._what, _validator(response.headers))
         length = response.headers.get("content-length", "")
         return int(length) if length.isdigit() else None
+
+
+def _asked(url: str) -> dict[str, httpx.URL]:
+    """Goes along with a request through all its redirects: where it was sent at first."""
+    return {"trigpoint.asked": httpx.URL(url)}
+
+
+def _same_place(asked: httpx.URL, now: httpx.URL) -> bool:
+    """Whether both are one server; the step from http to https on the same host is taken for one."""
+    if (asked.scheme, asked.host, asked.port) == (now.scheme, now.host, now.port):
+        return True
+    upgraded = asked.scheme == "http" and now.scheme == "https" and asked.port is None and now.port is None
+    return upgraded and asked.host == now.host
 
 
 def _failure(state: RetryCallState) -> Interrupted:

@@ -197,6 +197,21 @@ async def test_redirects_are_followed_and_bounded(server: FileServer, tmp_path: 
         await fetch(f"{server.url}/x.csv", tmp_path, waits)
 
 
+async def test_a_redirect_takes_no_secret_to_another_place(server: FileServer, tmp_path: Path) -> None:
+    secret = {"X-Api-Key": "s3cret", "Authorization": "Bearer s3cret"}
+    with FileServer() as elsewhere:
+        server.files["/x.csv"] = Reply(status="302 Found", headers={"Location": "/here.csv"})
+        server.files["/here.csv"] = Reply(status="302 Found", headers={"Location": f"{elsewhere.url}/y.csv"})
+        elsewhere.files["/y.csv"] = ranged(BODY)
+        async with WebFetcher(headers=secret) as web:
+            assert await web.version(f"{server.url}/x.csv") == '"v1"'
+            await web.fetch(f"{server.url}/x.csv", tmp_path / "x.part", FetchLimits(), lambda done, total: None)
+        for asked in server.requests:
+            assert (asked.headers["x-api-key"], asked.headers["authorization"]) == ("s3cret", "Bearer s3cret")
+        assert len(elsewhere.requests) == 2
+        assert not any("s3cret" in str(asked.headers) for asked in elsewhere.requests)
+
+
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x.csv", "gopher://x"])
 async def test_a_redirect_leads_nowhere_but_to_the_web(
     server: FileServer, tmp_path: Path, waits: Waits, target: str

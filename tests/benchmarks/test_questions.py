@@ -1,6 +1,6 @@
 """Questions about real tables: how many, whether every answer comes again in a new sandbox, how long they take.
 
-Tables come from packages that are installed anyway, and from the folder TRIGPOINT_TABLES names, if it does.
+Tables come from packages that are installed anyway, and from the folder REAL_TABLES names, if it does.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def tables() -> list[Path]:
     assert spec is not None
     assert spec.origin is not None
     found += [Path(spec.origin).parent / "datasets" / name / f"{name}.csv" for name in INSTALLED]
-    if "TRIGPOINT_TABLES" in os.environ:
-        found += sorted(Path(os.environ["TRIGPOINT_TABLES"]).glob("*.csv"))
+    if "REAL_TABLES" in os.environ:
+        found += sorted(Path(os.environ["REAL_TABLES"]).glob("*.csv"))
     return found
 
 

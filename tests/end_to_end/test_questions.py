@@ -24,7 +24,7 @@ from tests.support.prefect_server import PrefectServer
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
-PENGUINS, STATES = (str(dataset_folder(slug) / "data.csv") for slug in ("penguins", "statecrime"))
+CO2, STATES = (str(dataset_folder(slug) / "data.csv") for slug in ("co2", "statecrime"))
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +64,16 @@ class Home:
 def calm(tmp_path_factory: pytest.TempPathFactory, server: PrefectServer) -> Home:
     """A home in which one undisturbed run has made the questions of two datasets."""
     home = Home(tmp_path_factory.mktemp("calm"), server)
-    home.run("question", PENGUINS, STATES, "--per-source", "30")
+    home.run("question", CO2, STATES, "--per-source", "15")
     return home
 
 
 def test_every_source_makes_its_questions_and_each_has_its_truth(calm: Home) -> None:
-    for slug in ("penguins", "statecrime"):
+    for slug in ("co2", "statecrime"):
         read = read_questions(calm.file(slug))
         assert not read.problems
         by_source = {source: [q for q in read.questions if q.source == source] for source in ("template", "program")}
-        assert all(len(made) >= 20 for made in by_source.values()), {k: len(v) for k, v in by_source.items()}
+        assert all(len(made) == 15 for made in by_source.values()), {k: len(v) for k, v in by_source.items()}
         assert all(q.ground_truth is not None and q.reference_program and q.dataset_key for q in read.questions)
         assert {q.difficulty for q in read.questions} == {"easy", "medium", "hard", "very_hard"}
         report = json.loads(calm.file(slug).with_suffix("").with_suffix(".report.json").read_text())
@@ -82,20 +82,20 @@ def test_every_source_makes_its_questions_and_each_has_its_truth(calm: Home) -> 
 
 
 def test_a_rerun_makes_nothing_and_changes_nothing(calm: Home) -> None:
-    before = calm.file("penguins").read_bytes()
-    said = calm.run("question", PENGUINS, STATES, "--per-source", "30")
+    before = calm.file("co2").read_bytes()
+    said = calm.run("question", CO2, STATES, "--per-source", "15")
     assert said.count("by an earlier run") == 4
-    assert calm.file("penguins").read_bytes() == before
+    assert calm.file("co2").read_bytes() == before
 
 
 def test_a_killed_run_ends_where_a_calm_one_ends(calm: Home, server: PrefectServer, tmp_path: Path) -> None:
     home = Home(tmp_path / "home", server)
     home.path.mkdir()
-    mine = '{"id": "mine", "text": "Which penguin is the heaviest?"}\n'
-    home.file("penguins").parent.mkdir()
-    home.file("penguins").write_text(mine)
+    mine = '{"id": "mine", "text": "When was there most of it?"}\n'
+    home.file("co2").parent.mkdir()
+    home.file("co2").write_text(mine)
     for moment in ("templates", "programs"):
-        process = home.start("question", PENGUINS, "--per-source", "30")
+        process = home.start("question", CO2, "--per-source", "15")
         assert process.stderr is not None
         if moment == "programs":
             # Its templates are done, the programs are being proven.
@@ -106,23 +106,21 @@ def test_a_killed_run_ends_where_a_calm_one_ends(calm: Home, server: PrefectServ
             time.sleep(12)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert home.file("penguins").read_text().startswith("{"), "never half-written"
-    home.run("question", PENGUINS, "--per-source", "30")
-    lines = home.file("penguins").read_text().splitlines(keepends=True)
+        assert home.file("co2").read_text().startswith("{"), "never half-written"
+    home.run("question", CO2, "--per-source", "15")
+    lines = home.file("co2").read_text().splitlines(keepends=True)
     assert json.loads(lines[0])["id"] == "mine"
-    assert "".join(lines[1:]) == calm.file("penguins").read_text(), "byte for byte, in another home"
+    assert "".join(lines[1:]) == calm.file("co2").read_text(), "byte for byte, in another home"
 
 
 def test_what_repeats_a_benchmark_is_left_out_and_told(calm: Home, server: PrefectServer, tmp_path: Path) -> None:
-    known = read_questions(calm.file("penguins")).questions[0]
+    known = read_questions(calm.file("co2")).questions[0]
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "known.txt").write_text(known.text + "\n")
     home = Home(tmp_path / "home", server)
-    home.run(
-        "question", PENGUINS, "--source", "template", "--per-source", "30", "--benchmarks", str(tmp_path / "bench")
-    )
-    assert known.text not in {question.text for question in read_questions(home.file("penguins")).questions}
-    report = json.loads((home.path / "questions" / "penguins.report.json").read_text())
+    home.run("question", CO2, "--source", "template", "--per-source", "15", "--benchmarks", str(tmp_path / "bench"))
+    assert known.text not in {question.text for question in read_questions(home.file("co2")).questions}
+    report = json.loads((home.path / "questions" / "co2.report.json").read_text())
     dropped = [each for each in report["sources"][0]["refused"] if each["reason"] == "contaminated"]
     assert dropped
     assert all("known.txt, question 1" in each["detail"] for each in dropped)
@@ -130,13 +128,13 @@ def test_what_repeats_a_benchmark_is_left_out_and_told(calm: Home, server: Prefe
 
 def test_mistakes_are_one_sentence_and_the_rest_goes_on(server: PrefectServer, tmp_path: Path) -> None:
     home = Home(tmp_path / "home", server)
-    said = home.run("question", PENGUINS, "--benchmarks", str(tmp_path / "none"), code=2)
+    said = home.run("question", CO2, "--benchmarks", str(tmp_path / "none"), code=2)
     assert "is no folder" in said
     tiny = tmp_path / "tiny.csv"
     tiny.write_text("a\n1\n")
-    said = home.run("question", str(tmp_path / "missing.csv"), str(tiny), PENGUINS, "--source", "template", code=1)
+    said = home.run("question", str(tmp_path / "missing.csv"), str(tiny), CO2, "--source", "template", code=1)
     assert "missing.csv does not exist" in said
-    assert home.file("penguins").exists()
+    assert home.file("co2").exists()
 
 
 def test_episodes_make_template_questions_first_where_none_is_asked(server: PrefectServer, tmp_path: Path) -> None:
@@ -144,14 +142,14 @@ def test_episodes_make_template_questions_first_where_none_is_asked(server: Pref
 
     def knows(ask: Ask) -> Answer:
         told = " ".join(str(message["content"]) for message in ask.messages if message["role"] == "user")
-        found = next(q for q in read_questions(home.file("statecrime")).questions if q.text in told)
+        found = next(q for q in read_questions(home.file("co2")).questions if q.text in told)
         return Answer(content=f"As asked.\n```python\n{found.reference_program}\n```")
 
     with ModelServer(knows) as model:
-        said = home.run("episode", STATES, "--model", "scripted", "--base-url", model.base_url)
-    questions = read_questions(home.file("statecrime")).questions
+        said = home.run("episode", CO2, "--model", "scripted", "--base-url", model.base_url)
+    questions = read_questions(home.file("co2")).questions
     assert {question.source for question in questions} == {"template"}
-    episodes = list(read_episodes(home.path / "episodes" / "statecrime.jsonl"))
-    assert len(episodes) == len(questions) == 20
+    episodes = list(read_episodes(home.path / "episodes" / "co2.jsonl"))
+    assert len(episodes) == len(questions) > 10
     assert {episode.verdict.verdict for episode in episodes} == {"verified"}, said
     assert all(episode.question.ground_truth is not None for episode in episodes)

@@ -17,6 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME, DEV = "requirements.lock", "requirements-dev.lock"
 GROUPS = {RUNTIME: ("build",), DEV: ("build", "dev")}
+EXTRAS: dict[str, tuple[str, ...]] = {
+    RUNTIME: ("s3", "postgres", "parquet"),
+    DEV: ("s3", "postgres", "parquet", "server"),
+}
 
 
 def inputs_digest(pyproject: Path, lock: str) -> str:
@@ -26,6 +30,7 @@ def inputs_digest(pyproject: Path, lock: str) -> str:
         "python": data["project"]["requires-python"],
         "dependencies": data["project"]["dependencies"],
         "groups": {group: data["dependency-groups"][group] for group in GROUPS[lock]},
+        "extras": {extra: data["project"]["optional-dependencies"][extra] for extra in EXTRAS[lock]},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -44,9 +49,20 @@ def write_lock(lock: str, uv: str, extra: list[str]) -> None:
     """
     target = ROOT / lock
     groups = [argument for group in GROUPS[lock] for argument in ("--group", f"pyproject.toml:{group}")]
+    extras = [argument for extra in EXTRAS[lock] for argument in ("--extra", extra)]
     pins = [] if lock == RUNTIME else ["--constraints", RUNTIME]
     command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]
-    command += ["--no-header", "--no-annotate", *groups, *pins, *extra, "pyproject.toml", "--output-file", lock]
+    command += [
+        "--no-header",
+        "--no-annotate",
+        *groups,
+        *extras,
+        *pins,
+        *extra,
+        "pyproject.toml",
+        "--output-file",
+        lock,
+    ]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     target.write_text(header(lock) + target.read_text(encoding="utf-8"), encoding="utf-8")
 

@@ -9,25 +9,34 @@ from typing import Annotated, Any, ClassVar, Literal
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
 from prefect.blocks.core import Block
+from prefect.context import FlowRunContext
 from pydantic import Field, SecretStr
 
+from blocks.breaker_events import breaker_observer
+from blocks.budget import Budget
+from blocks.chat.admission import Rules, check_price
+from blocks.chat.budget import BudgetPlan
 from blocks.chat.client import ModelClient
 from blocks.chat.endpoints import ModelAddress, parse_model
 from blocks.chat.journal import Journal, Replies
+from blocks.chat.limits import Limits
 from blocks.chat.models import Sampling
+from blocks.chat.orders import Origin
 from blocks.chat.prices import Price
 from blocks.chat.retry import RetryPolicy
+from blocks.errors import UserError
 from blocks.settings import settings
+from blocks.store import installed_store
 
-__all__ = ["ChatModel", "parse_model"]
+__all__ = ["ChatModel", "parse_model", "saved_model"]
 
 
 class ChatModel(Block):
     """A chat model behind an OpenAI-compatible API or Ollama.
 
     Attributes:
-        model: `openrouter/<vendor>/<model>`, `openai/<model>`, `ollama/<model>`, or the server's own name for it
-            beside a base URL.
+        model: `openrouter/<vendor>/<model>`, `openai/<model>`, `ollama/<model>`, `mock/<model>`, or the server's own
+            name for it beside a base URL.
         base_url: Address of the API when the name has no provider.
         provider: Overrides what name and address say.
         api_key: The key; empty: OPENROUTER_API_KEY, OPENAI_API_KEY or, with a base URL, TRIGPOINT_API_KEY.
@@ -35,7 +44,11 @@ class ChatModel(Block):
         extra: Parameters sent with every call.
         price: For providers that do not say what a call cost.
         timeout_s: Seconds for one request.
-        max_in_flight: Calls under way at once.
+        max_in_flight: Calls under way at once, at most.
+        requests_per_minute: Of the account, for all processes with this store together; empty: as the server says.
+        tokens_per_minute: The same of tokens.
+        budget: What may be spent.
+        fallback_models: Asked in turn where the law forbids the model to answer (HTTP 451); named as the provider does.
         retry: When a failed call is sent again.
         journal: The journal's file; empty: the store.
 
@@ -64,7 +77,7 @@ class ChatModel(Block):
         str | None, Field(title="Base URL", description="address of an OpenAI-compatible API, with its /v1")
     ] = None
     provider: Annotated[
-        Literal["openrouter", "openai", "ollama", "compatible"] | None,
+        Literal["openrouter", "openai", "ollama", "compatible", "mock"] | None,
         Field(title="Provider", description="overrides what the model's name and the base URL say"),
     ] = None
     api_key: Annotated[
@@ -78,7 +91,22 @@ class ChatModel(Block):
         Price | None, Field(title="Price", description="for providers that do not say what a call cost")
     ] = None
     timeout_s: Annotated[float, Field(gt=0, title="Timeout", description="seconds for one request")] = 300.0
-    max_in_flight: Annotated[int, Field(ge=1, title="Calls in flight", description="calls under way at once")] = 8
+    max_in_flight: Annotated[
+        int, Field(ge=1, title="Calls in flight", description="calls under way at once, at most")
+    ] = 8
+    requests_per_minute: Annotated[
+        int | None, Field(ge=1, title="Requests a minute", description="of the account; empty: as the server says")
+    ] = None
+    tokens_per_minute: Annotated[
+        int | None, Field(ge=1, title="Tokens a minute", description="of the account; empty: as the server says")
+    ] = None
+    budget: Annotated[Budget | None, Field(title="Budget", description="what may be spent; empty: no cap")] = None
+    fallback_models: Annotated[
+        list[str],
+        Field(
+            title="Fallback models", description="asked in turn where the law forbids the model to answer (HTTP 451)"
+        ),
+    ] = Field(default_factory=list)
     retry: Annotated[RetryPolicy, Field(title="Retries", description="when a failed call is sent again")] = (
         RetryPolicy()
     )
@@ -110,20 +138,60 @@ class ChatModel(Block):
         Raises:
             ChatError: See `address`.
             JournalError: The journal cannot be opened.
+            UnknownPrice: The budget caps money, and the block has no price.
+            UserError: The store's address is in a block that is not there.
         """
         address = self.address(offline=offline)
-        path = self.journal or settings().store
-        own = journal is None and not (offline and not path.exists())
+        rules = self._rules()
+        prices = {address.model: self.price} if self.price else {}
+        if not offline:
+            for model in (address.model, *self.fallback_models):
+                check_price(rules.plan, model, prices)
+        place = self.journal or installed_store()
+        own = journal is None and not (offline and isinstance(place, Path) and not place.exists())
         return ModelClient(
             address.endpoint,
-            journal=Journal(path) if own else journal,
+            journal=Journal(place) if own else journal,
             replay=replay,
             offline=offline,
             retry=self.retry,
             timeout_s=self.timeout_s,
             max_in_flight=self.max_in_flight,
-            prices={address.model: self.price} if self.price else None,
+            prices=prices,
+            rules=rules,
+            fallback=self.fallback_models,
             extra=self.extra,
             trust_proxy=settings().trust_proxy,
             owns_journal=own,
         )
+
+    def _rules(self) -> Rules:
+        return Rules(
+            limits=Limits(requests_per_minute=self.requests_per_minute, tokens_per_minute=self.tokens_per_minute),
+            plan=self.budget.plan() if self.budget is not None else BudgetPlan(),
+            origin=_origin(),
+            observer=breaker_observer(),
+        )
+
+
+def _origin() -> Origin:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return Origin()
+    return Origin(str(context.flow_run.id), context.flow.name if context.flow else "")
+
+
+async def saved_model(name: str) -> ChatModel:
+    """A saved block, with its key.
+
+    Raises:
+        UserError: No block of that name is saved.
+    """
+    try:
+        saved: ChatModel = await ChatModel.aload(name)
+    except ValueError as error:
+        raise UserError(
+            f"No Chat Model block is saved as {name!r}.",
+            "Make one on the Blocks page, or name one of `prefect block ls`.",
+        ) from error
+    return saved

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from blocks.budget import Budget
 from blocks.chat_model import ChatModel
 from blocks.dataset_source import FsspecSource, HttpSource, KaggleSource, LocalSource
 from blocks.sandbox_pool import SandboxPoolBlock
 
-__all__ = ["ChatModel", "FsspecSource", "HttpSource", "KaggleSource", "LocalSource", "SandboxPoolBlock"]
+__all__ = ["Budget", "ChatModel", "FsspecSource", "HttpSource", "KaggleSource", "LocalSource", "SandboxPoolBlock"]

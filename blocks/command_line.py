@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
 import cyclopts
 from prefect import Flow, State
+from prefect.exceptions import TerminationSignal
 from prefect.logging.configuration import setup_logging
 from pydantic import ValidationError
 from rich.console import Console
@@ -26,6 +28,7 @@ from blocks.errors import TrigpointError, UserError
 from blocks.local_server import LocalServer
 
 DONE, SOME_FAILED, NOTHING_DONE = 0, 1, 2
+TERMINATED = 128 + signal.SIGTERM
 
 
 class Outcome(Protocol):
@@ -41,6 +44,7 @@ def run_flow(
     flow: Flow[..., Any],
     *,
     arguments: Sequence[str] | None = None,
+    instead: Callable[[Mapping[str, Any]], int | None] | None = None,
     meanwhile: Callable[[Mapping[str, Any]], None] | None = None,
     closing: Callable[[Any], None] | None = None,
 ) -> int:
@@ -49,16 +53,21 @@ def run_flow(
     Args:
         flow: An async flow that returns an `Outcome`.
         arguments: The command line; this process's by default.
+        instead: Called with the flow's parameters before anything else; where it returns an exit code, that is all: for
+            what needs no run.
         meanwhile: Called with the flow's parameters while the temporary server starts, for preparations that
             overlap it.
         closing: Called with what the flow returned, to tell the user about it.
 
     Returns:
-        0 all done, 1 some failed, 2 nothing done or a user's mistake.
+        0 all done, 1 some failed or interrupted, 2 nothing done or a user's mistake, 143 terminated.
     """
     parameters = parse(flow, arguments)
     _leave_console_to_display()
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
+        if instead is not None and (code := instead(parameters)) is not None:
+            return code
         server = LocalServer()
         if meanwhile is not None:
             meanwhile(parameters)
@@ -70,9 +79,19 @@ def run_flow(
     except KeyboardInterrupt:
         print_error(UserError("Interrupted.", "Run the same command again: it goes on where it stopped."))
         return SOME_FAILED
+    except TerminationSignal:
+        print_error(UserError("Terminated.", "Run the same command again: it goes on where it stopped."))
+        return TERMINATED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if closing is not None:
         closing(outcome)
     return outcome.exit_code
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    """As Prefect has it while a flow runs: what is under way is cancelled and puts itself in order."""
+    raise TerminationSignal(signal=number)
 
 
 async def _outcome(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> Outcome:
@@ -91,20 +110,30 @@ def parse(flow: Flow[..., Any], arguments: Sequence[str] | None = None) -> dict[
     Raises:
         SystemExit: Help was asked for (0) or the arguments do not fit the signature (2).
     """
-    app = cyclopts.App(
-        name=f"python flows/{flow.fn.__module__.rpartition('.')[2]}.py"
-        if flow.fn.__module__ != "__main__"
-        else f"python {sys.argv[0]}",
-        help=inspect.cleandoc(flow.fn.__doc__ or "").split("\nArgs:")[0],
-        version_flags=(),
-    )
-    app.default(flow.fn)
+    module = flow.fn.__module__
+    name = f"flows/{module.rpartition('.')[2]}.py" if module != "__main__" else sys.argv[0]
+    return parse_call(flow.fn, f"python {name}", arguments)
+
+
+def parse_call(function: Callable[..., Any], name: str, arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """A function's arguments from a command line; see `parse`.
+
+    Args:
+        function: Its signature is the interface.
+        name: What the user has typed before the arguments.
+        arguments: The command line; this process's by default.
+
+    Raises:
+        SystemExit: Help was asked for (0) or the arguments do not fit the signature (2).
+    """
+    app = cyclopts.App(name=name, help=inspect.cleandoc(function.__doc__ or "").split("\nArgs:")[0], version_flags=())
+    app.default(function)
     try:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     except (cyclopts.CycloptsError, ValidationError) as error:
         print_error(UserError(_sentence(error), "See --help."))
         raise SystemExit(NOTHING_DONE) from None
-    if command is not flow.fn:  # --help
+    if command is not function:  # --help
         command(*bound.args, **bound.kwargs)
         raise SystemExit(DONE)
     return dict(bound.arguments)

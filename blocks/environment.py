@@ -11,6 +11,8 @@ from pathlib import Path
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
+    # A run that is silent for three beats is taken for dead. Prefect's own beat, three minutes, makes that ten.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # A first start migrates the database, which takes longer than Prefect's 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(Path(os.environ.get("TRIGPOINT_HOME", "data"), "results").absolute()),

@@ -10,10 +10,11 @@ from prefect.blocks.core import Block
 from prefect_docker import DockerHost
 from pydantic import Field
 
+from blocks.incidents import event_observer
 from blocks.sandboxes import RuntimeChoice, SandboxLimits, SandboxPool, default_runtime
 from blocks.sandboxes.pool import Slot
 from blocks.settings import settings
-from blocks.slots import container_slot
+from blocks.slots import container_slot, free_slots, realm
 
 __all__ = ["SandboxPoolBlock"]
 
@@ -29,6 +30,7 @@ class SandboxPoolBlock(Block):
         limits: What a sandbox and each of its sessions may use.
         max_sandboxes: Sandboxes alive at once in one process.
         allow_weak: Run also where the kernel has no Landlock.
+        warm_s: How long a sandbox of the docker runtime waits for a next run on the same dataset.
 
     Example:
         ```python
@@ -70,6 +72,15 @@ class SandboxPoolBlock(Block):
         Field(title="Allow weak walls", description="run also without Landlock: only for code you would run yourself"),
     ] = False
 
+    warm_s: Annotated[
+        float | None,
+        Field(
+            title="Kept warm for",
+            description="seconds a sandbox waits for a next run on the same dataset; empty: TRIGPOINT_WARM_S",
+            ge=0,
+        ),
+    ] = None
+
     async def get_pool(self, *, slot: Slot | None = container_slot) -> SandboxPool:
         """A pool with these settings, its runtime checked and left-overs of dead owners removed.
 
@@ -87,6 +98,15 @@ class SandboxPoolBlock(Block):
             image=self.image,
             oci_runtime=self.oci_runtime,
         )
+        runtime.realm = realm()
         await runtime.reap()
         max_sandboxes = self.max_sandboxes or settings().max_containers
-        return SandboxPool(runtime, limits=self.limits, max_sandboxes=max_sandboxes, slot=slot)
+        return SandboxPool(
+            runtime,
+            limits=self.limits,
+            max_sandboxes=max_sandboxes,
+            slot=slot,
+            free_slots=free_slots if slot is container_slot else None,
+            observer=event_observer(),
+            warm_s=settings().warm_s if self.warm_s is None else self.warm_s,
+        )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,13 +16,34 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRIGPOINT_", frozen=True)
 
     home: Path = Field(default=Path("data"), description="TRIGPOINT_HOME: datasets, episodes, exports, results, store")
+    store_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="a store many hosts share: postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, or block:NAME, a"
+        " Secret block that holds that; empty: the SQLite file of the home",
+    )
+    storage: str = Field(
+        default="", description="TYPE/NAME of a saved block that hosts share data and results through; empty: the home"
+    )
     sandbox_image: str = Field(default="trigpoint-sandbox:latest", description="image of the docker runtime")
+    flow_image: str = Field(
+        default="trigpoint-flow:latest", description="image of flow runs, as `make images` names it"
+    )
+    runtime: Literal["auto", "docker", "process"] = Field(
+        default="auto", description="what a run's runtime `auto` means here; the flow image says docker"
+    )
+    build: str = Field(default="", description="digest of the sources of the flow image this runs in; empty: in none")
     max_containers: int = Field(default=4, ge=1, description="sandboxes alive at once, all processes together")
+    warm_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="how long a sandbox of the docker runtime waits for a next run on the same dataset, seconds; 0: it"
+        " ends with its run",
+    )
     trust_proxy: bool = Field(default=False, description="model calls go through HTTP_PROXY and HTTPS_PROXY")
 
     @property
-    def store(self) -> Path:
-        """The SQLite file with journal, ledger and executions."""
+    def store_file(self) -> Path:
+        """The SQLite file with journal and ledger, where `store_url` names no other; see `blocks.store`."""
         return self.home / "store.db"
 
 

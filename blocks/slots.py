@@ -23,6 +23,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalC
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
 from prefect.concurrency.context import ConcurrencyContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import UserError
 from blocks.local_server import server_is_temporary
@@ -70,6 +71,27 @@ async def reclaim_slots(*, name: str = LIMIT_NAME) -> int:
         return max(leaked, 0)
 
 
+def realm() -> str:
+    """Whose limit it is: the server's that PREFECT_API_URL names; a temporary server's is this home's."""
+    return str(settings().home.absolute()) if server_is_temporary() else str(PREFECT_API_URL.value())
+
+
+async def free_slots(*, name: str = LIMIT_NAME) -> int:
+    """How many slots of the limit nobody holds at the moment.
+
+    Raises:
+        ObjectNotFound: The limit does not exist (`ensure_limit` creates it).
+    """
+    async with get_client() as client:
+        current = await client.read_global_concurrency_limit_by_name(name)
+    return max(0, current.limit - current.active_slots)
+
+
+def dead_holders() -> int:
+    """How many processes of this host died with a slot, or waiting for one; nothing is changed."""
+    return sum(not alive for _, alive in _holders(keep=True))
+
+
 @asynccontextmanager
 async def container_slot(*, name: str = LIMIT_NAME) -> AsyncIterator[None]:
     """Hold one slot of the limit for the body.
@@ -114,15 +136,15 @@ def _holder_file() -> Iterator[_Record]:
         os.close(handle)
 
 
-def _holders() -> list[tuple[uuid.UUID | None, bool]]:
-    """(lease, alive) of every holder file; the files of dead holders are removed."""
+def _holders(*, keep: bool = False) -> list[tuple[uuid.UUID | None, bool]]:
+    """(lease, alive) of every holder file; the files of dead holders are removed, unless they are to be kept."""
     found: list[tuple[uuid.UUID | None, bool]] = []
     for path in sorted((settings().home / "slots").glob("*.lock")):
-        found.append(_inspect(path))
+        found.append(_inspect(path, keep=keep))
     return found
 
 
-def _inspect(path: Path) -> tuple[uuid.UUID | None, bool]:
+def _inspect(path: Path, *, keep: bool) -> tuple[uuid.UUID | None, bool]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -133,7 +155,8 @@ def _inspect(path: Path) -> tuple[uuid.UUID | None, bool]:
         return None, True
     else:
         text = os.read(handle, 64).decode()
-        path.unlink(missing_ok=True)
+        if not keep:
+            path.unlink(missing_ok=True)
         return (uuid.UUID(text) if text else None), False
     finally:
         os.close(handle)

@@ -9,13 +9,21 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
+
+from prefect.runtime import flow_run
+
 from blocks.chat.client import ModelClient
 from blocks.chat.exported import ReplayJournal
-from blocks.chat_model import ChatModel
+from blocks.chat.outages import Outage, outages
+from blocks.chat_model import ChatModel, saved_model
+from blocks.incidents import event_observer
 from blocks.sandboxes import SandboxPool, default_runtime
 from blocks.settings import settings
-from blocks.slots import container_slot, ensure_limit
+from blocks.slots import container_slot, ensure_limit, free_slots, realm
 from blocks.specs import ModelSpec, PoolSpec
+from blocks.spending import limited
+from blocks.store import visited_store
 
 
 @dataclass(frozen=True)
@@ -28,22 +36,34 @@ class Workbench:
     endpoint: str
 
 
+SAVED = "block:"
+"""What the name of a saved Chat Model block begins with."""
 _pools: dict[PoolSpec, SandboxPool] = {}
 _current: ContextVar[Workbench | None] = ContextVar("workbench", default=None)
 _current_pool: ContextVar[SandboxPool | None] = ContextVar("sandboxes", default=None)
 
 
-def prewarm(spec: PoolSpec, count: int = 1) -> None:
+def prewarm(spec: PoolSpec, at_once: int = 1, datasets: Sequence[Path] | None = None) -> None:
     """Start zygotes in the background, before any event loop runs; the run with this spec takes them.
 
     Args:
         spec: The pool they are for.
-        count: How many; never more than there may be containers.
+        at_once: How many sandboxes the run has at once; never more are started than there may be containers.
+        datasets: What they are for, where it is known: none is started for what a warm sandbox waits with.
 
     Raises:
         SandboxUnavailable: The runtime cannot be used here.
     """
-    asyncio.run(_pool(spec)).prewarm(min(count, settings().max_containers))
+    asyncio.run(_prewarm(spec, min(at_once, settings().max_containers), datasets))
+
+
+async def _prewarm(spec: PoolSpec, at_once: int, datasets: Sequence[Path] | None) -> None:
+    pool = await _pool(spec)
+    if datasets is None:
+        pool.prewarm(at_once)
+        return
+    warm = await pool.count_warm(datasets) if pool.warm_s else 0
+    pool.prewarm(min(at_once, len(datasets) - warm))
 
 
 @asynccontextmanager
@@ -53,13 +73,14 @@ async def workbench(pool: PoolSpec, model: ModelSpec) -> AsyncIterator[Workbench
     Raises:
         SandboxUnavailable: The runtime cannot be used here.
         ChatError: The model's name, address or key is unusable.
+        UserError: No block of that name is saved.
         JournalError: The journal cannot be opened.
     """
     shared = _current.get()
     if shared is not None:
         yield shared
         return
-    block = ChatModel(model=model.model, base_url=model.base_url, max_in_flight=model.max_in_flight)
+    block = await _chat_model(model)
     address = block.address(offline=model.offline)
     async with sandbox_pool(pool) as sandboxes:
         client = block.get_client(offline=model.offline, replay=_replays(model.replay))
@@ -85,6 +106,8 @@ async def sandbox_pool(spec: PoolSpec) -> AsyncIterator[SandboxPool]:
         return
     await ensure_limit(settings().max_containers)
     sandboxes = await _pool(spec)
+    sandboxes.runtime.serves = str(flow_run.id or "")
+    sandboxes.observer = event_observer()
     await sandboxes.runtime.reap()
     token = _current_pool.set(sandboxes)
     try:
@@ -97,11 +120,54 @@ async def sandbox_pool(spec: PoolSpec) -> AsyncIterator[SandboxPool]:
 
 async def _pool(spec: PoolSpec) -> SandboxPool:
     if spec not in _pools:
-        runtime = await default_runtime(spec.runtime, docker_host=spec.docker_host, allow_weak=spec.allow_weak)
+        choice = settings().runtime if spec.runtime == "auto" else spec.runtime
+        runtime = await default_runtime(choice, docker_host=spec.docker_host, allow_weak=spec.allow_weak)
+        runtime.realm = realm()
         _pools[spec] = SandboxPool(
-            runtime, limits=spec.limits, max_sandboxes=settings().max_containers, slot=container_slot
+            runtime,
+            limits=spec.limits,
+            max_sandboxes=settings().max_containers,
+            slot=container_slot,
+            free_slots=free_slots,
+            warm_s=settings().warm_s,
         )
     return _pools[spec]
+
+
+async def _chat_model(model: ModelSpec) -> ChatModel:
+    """The model as a block, within what the run may spend."""
+    chosen = await model_block(model)
+    return chosen if model.offline else await limited(chosen, model.spending)
+
+
+async def model_block(model: ModelSpec) -> ChatModel:
+    """The model as a block: a saved one, with its key, or one made of the names given.
+
+    Raises:
+        UserError: No block of that name is saved.
+    """
+    given = {"max_in_flight": model.max_in_flight} | ({"base_url": model.base_url} if model.base_url else {})
+    name = model.model
+    block = await saved_model(name.removeprefix(SAVED)) if name.startswith(SAVED) else ChatModel(model=name)
+    return block.model_copy(update=given)
+
+
+async def outage_of(model: ModelSpec) -> Outage | None:
+    """Why the model is not to be asked for now; None: it may be, as far as this installation's store knows.
+
+    Raises:
+        ChatError: The model's name or address is unusable.
+        JournalError: The store cannot be read.
+        UserError: No block of that name is saved.
+    """
+    if model.offline:
+        return None
+    block = await model_block(model)
+    address = block.address(offline=True)
+    async with visited_store(block.journal) as journal:
+        found = () if journal is None else await outages(journal)
+    mine = (address.endpoint.id, address.model)
+    return next((each for each in found if (each.endpoint, each.model) == mine and each.wait_s), None)
 
 
 def _replays(paths: Sequence[Path]) -> list[ReplayJournal]:

@@ -15,7 +15,6 @@ from cyclopts import Parameter
 from prefect import State, Task, flow, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import TaskRun
-from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
@@ -26,20 +25,19 @@ from blocks.progress import PERIOD_S, ProgressArtifact
 from blocks.sandboxes import SandboxPool
 from blocks.settings import settings
 from blocks.sources.models import Reference
+from blocks.storage import kept, keyed, shared_storage
+from blocks.watched import watched
 from blocks.workbench import prewarm, sandbox_pool
 from flows.display.transfers import Transfers, artifact_rows, print_downloads
 from flows.runs.downloads import DownloadReport, DownloadRow, failed_row, row_of, settled_row
 from flows.runs.reports import run_name
+from flows.sharing.share import HomeShare
 from flows.tables.arrivals import Arrival, DatasetWork
 from flows.tables.intake import DownloadOptions, named_sources
 from flows.tables.shelf import Shelf
 
 DEFAULTS = DownloadOptions()
 Listed = tuple[DatasetSource, Reference]
-
-
-def _result_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return str(parameters["key"])
 
 
 async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
@@ -51,7 +49,7 @@ async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[An
     task_run_name="{name}",
     persist_result=True,
     result_serializer="compressed/json",
-    cache_key_fn=_result_key,
+    cache_key_fn=keyed(""),
     retries=2,
     retry_delay_seconds=[2, 10],
     retry_condition_fn=_worth_another_try,
@@ -67,6 +65,7 @@ async def fetch_dataset(name: str, key: str, work: DatasetWork) -> str:
     return (await work.arrive()).model_dump_json()
 
 
+@watched
 @flow(name="download")
 async def download(
     sources: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
@@ -87,9 +86,12 @@ async def download(
     run, shelf, view = run_name(flow_run.id), Shelf(settings().home), Transfers()
     texts = named_sources(sources or [], list_file)
     with shelf.alone(), view.live():
-        found, rows = await _list_all(texts, view, options)
-        async with sandbox_pool(options.pool()) as pool:
-            rows += await _fetch_all(found, shelf, pool, view, options)
+        async with shared_storage() as objects:
+            share = HomeShare(objects, settings().home)
+            await share.exchange_datasets(view.warn)
+            found, rows = await _list_all(texts, view, options)
+            async with sandbox_pool(options.pool()) as pool:
+                rows += await _fetch_all(found, shelf, share, pool, view, options)
     report = DownloadReport(run=run, rows=tuple(rows))
     await acreate_table_artifact(artifact_rows(report.rows), key="downloads", description=f"{run}: {report.sentence()}")
     return (Failed if report.exit_code == 2 else Completed)(message=report.sentence(), data=report)
@@ -121,7 +123,12 @@ async def _list_all(
 
 
 async def _fetch_all(
-    found: Sequence[Listed], shelf: Shelf, pool: SandboxPool, view: Transfers, options: DownloadOptions
+    found: Sequence[Listed],
+    shelf: Shelf,
+    share: HomeShare,
+    pool: SandboxPool,
+    view: Transfers,
+    options: DownloadOptions,
 ) -> list[DownloadRow]:
     """The rows. They are fetched side by side and settled in order, so of two duplicates the first is kept."""
     free, done = asyncio.Semaphore(options.parallel), ProgressArtifact(len(found), "Datasets")
@@ -134,7 +141,7 @@ async def _fetch_all(
                 progress=partial(view.bytes, name), phase=partial(view.phase, name),
             )  # fmt: skip
             anew = anew or (options.refresh and not reference.version)
-            fetch = fetch_dataset.with_options(refresh_cache=True) if anew else fetch_dataset
+            fetch = kept(fetch_dataset.with_options(refresh_cache=True) if anew else fetch_dataset)
             arrival = Arrival.model_validate_json(await fetch(name, work.key, work))
             if not view.knows(name):  # An earlier run's result.
                 arrival = arrival.model_copy(update={"transferred": 0})
@@ -147,19 +154,23 @@ async def _fetch_all(
             if row is None:  # An earlier run fetched it, and somebody has removed it since.
                 arrival, seconds = await arrive(*listed, anew=True)
                 row = await asyncio.to_thread(settled_row, shelf, arrival, seconds, options.keep_duplicates)
-            return row or failed_row(arrival.reference.id, TrigpointError("Its files vanished while it was worked on."))
+            if row is None:
+                raise TrigpointError("Its files vanished while it was worked on.")
+            if row.state == "accepted":
+                await share.give_dataset(row.dataset)
+            return row
         except Exception as error:  # One bad dataset never stops the others.
             return failed_row(listed[1].id, error)
 
     rows, todo = [], []
     for source, reference in found:
         trusted = not options.refresh or reference.version
-        kept = await asyncio.to_thread(shelf.holding, reference) if trusted else None
-        if kept is None:
+        held = await asyncio.to_thread(shelf.holding, reference) if trusted else None
+        if held is None:
             todo.append((source, reference))
         else:
-            there = Arrival(reference=reference, card=kept.card)
-            rows.append(view.finished(row_of(there, "already there", dataset=kept.slug)))
+            there = Arrival(reference=reference, card=held.card)
+            rows.append(view.finished(row_of(there, "already there", dataset=held.slug)))
     await done.advance(len(rows))
     arriving = [asyncio.create_task(arrive(*listed)) for listed in todo]
     ticker = asyncio.create_task(_tick(done, view))

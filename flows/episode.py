@@ -15,7 +15,6 @@ from cyclopts import Parameter
 from prefect import State, Task, flow, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.schemas.objects import TaskRun
-from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
@@ -23,27 +22,27 @@ from blocks.command_line import run_flow
 from blocks.errors import TrigpointError
 from blocks.progress import ProgressArtifact
 from blocks.settings import settings
+from blocks.storage import kept, keyed, shared_storage
+from blocks.watched import watched
 from blocks.workbench import prewarm, workbench
 from flows.display.board import Board, current_board
 from flows.display.closing import print_closing
 from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
+from flows.generation.first import gather_or_make
 from flows.runs.logs import dataset_log
 from flows.runs.reports import DatasetReport, RunReport, run_name
 from flows.samples.recording import JOURNAL, jobs_of
+from flows.sharing.share import HomeShare
 from flows.tables.dataset import read_dataset
-from flows.verification.batch import Job, gather_or_make
-from flows.verification.desk import incidents_of, keep, set_out, sort_questions
+from flows.verification.batch import Job
+from flows.verification.desk import Keeper, incidents_of, set_out, sort_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import Episode
 from flows.verification.store import EpisodeStore
 from flows.verification.work import CutOff, QuestionWork, row_of, unfinished_row
 
 DEFAULTS = EpisodeOptions()
-
-
-def _result_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return f"question-v1-{parameters['key']}"
 
 
 async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
@@ -55,7 +54,7 @@ async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[An
     task_run_name="{name}",
     persist_result=True,
     result_serializer="compressed/json",
-    cache_key_fn=_result_key,
+    cache_key_fn=keyed("question-v1-"),
     retries=2,
     retry_delay_seconds=[2, 10],
     retry_condition_fn=_worth_another_try,
@@ -71,6 +70,7 @@ async def answer_question(name: str, key: str, work: QuestionWork) -> str:
     return (await work.episode()).to_line().decode()
 
 
+@watched
 @flow(name="dataset", flow_run_name="{slug}")
 async def dataset_episodes(
     dataset: str, *, slug: str | None, questions: str | None, ask: list[str], options: EpisodeOptions, run: str
@@ -85,39 +85,41 @@ async def dataset_episodes(
         options: How they are answered and verified.
         run: Name of the run, for its logs.
     """
-    home = settings().home
-    record = read_dataset(Path(dataset))
-    record = record if slug is None else record.model_copy(update={"slug": slug})
-    file = Path(questions) if questions else None
+    home, record = settings().home, read_dataset(Path(dataset), slug=slug)
     path, logs = home / "episodes" / f"{record.slug}.jsonl", home / "logs" / run
     with current_board() as board, dataset_log(logs, record.slug) as log, EpisodeStore(path) as store:
-        async with workbench(options.pool(), options.model_spec(JOURNAL)) as bench:
+        async with shared_storage() as objects, workbench(options.pool(), options.model_spec(JOURNAL)) as bench:
+            share = HomeShare(objects, home).of(record)
+            taken, keeper = await share.take(store), Keeper(store, share)
             config, image = options.solve_config(bench.model), await bench.pool.runtime.identity()
-            asked = await gather_or_make(record, file, ask, home, bench.pool, image)
-            problems = (*asked.problems, *store.problems)
+            asked = await gather_or_make(record, Path(questions) if questions else None, ask, home, bench.pool, image)
+            await share.give_questions()
+            problems = (*asked.problems, *store.problems, *taken)
             for problem in problems:
                 board.warn(problem)
             agenda = sort_questions(asked.questions, record, config, store, endpoint=bench.endpoint, image_digest=image)
-            board.dataset(record.slug, total=len(asked.questions), phase="opening the sandbox")
+            todo = agenda.todo[: options.most_questions]
+            board.dataset(record.slug, total=len(agenda.finished) + len(todo), phase="opening the sandbox")
             rows = [board.finished(row_of(episode, cached=True)) for episode in agenda.finished]
             incidents: tuple[str, ...] = ()
-            if agenda.todo:
-                async with bench.pool.open(record.path) as sandbox:
+            if todo:
+                async with bench.pool.open(record.path, slug=record.slug) as sandbox:
                     step = partial(board.step, record.slug)
-                    work = await set_out(sandbox, record, agenda.todo, config, client=bench.client, log=log, step=step)
-                    rows += await _answer_all(work, record.slug, store, board, options.parallel_questions)
+                    work = await set_out(sandbox, record, todo, config, client=bench.client, log=log, step=step)
+                    rows += await _answer_all(work, record.slug, keeper, board, options.parallel_questions)
                     incidents = incidents_of(sandbox)
     page = dataset_page(record.slug, rows, problems, [str(path.absolute()), str(logs.absolute())])
     await acreate_markdown_artifact(page, key=artifact_key("dataset", record.slug), description=f"Run {run}")
-    return DatasetReport(dataset=record.slug, rows=tuple(rows), problems=problems, incidents=incidents)
+    return DatasetReport(
+        dataset=record.slug, rows=tuple(rows), error=share.trouble, problems=problems, incidents=incidents
+    )
 
 
 async def _answer_all(
-    work: Sequence[QuestionWork], slug: str, store: EpisodeStore, board: Board, parallel: int
+    work: Sequence[QuestionWork], slug: str, keeper: Keeper, board: Board, parallel: int
 ) -> list[QuestionRow]:
     """Every question's row; what stops all questions stops the asking."""
-    free, writing = asyncio.Semaphore(parallel), asyncio.Lock()
-    progress = ProgressArtifact(len(work), f"Questions about {slug}")
+    free, progress = asyncio.Semaphore(parallel), ProgressArtifact(len(work), f"Questions about {slug}")
     obstacle = ""
 
     async def one(item: QuestionWork) -> QuestionRow:
@@ -126,27 +128,27 @@ async def _answer_all(
             if obstacle:
                 row = unfinished_row(slug, item.question.id, None, obstacle)
             else:
-                row = await _answer(item, slug, store, writing)
-                if item.run_wide_obstacle is not None:
-                    obstacle = f"not asked: {item.run_wide_obstacle.message}"
+                row = await _answer(item, slug, keeper)
+                obstacle = obstacle or keeper.obstacle(item)
             await progress.advance()
             return board.finished(row)
 
     return await asyncio.gather(*map(one, work))
 
 
-async def _answer(work: QuestionWork, slug: str, store: EpisodeStore, writing: asyncio.Lock) -> QuestionRow:
+async def _answer(work: QuestionWork, slug: str, keeper: Keeper) -> QuestionRow:
     try:
-        line = await answer_question(work.question.id, work.plan.key, work)
+        line = await kept(answer_question)(work.question.id, work.plan.key, work)
     except CutOff:
         return unfinished_row(slug, work.question.id, work.solution)
     except Exception as error:  # A defect of ours in one question must not cost the others.
         return unfinished_row(slug, work.question.id, None, f"{type(error).__name__}: {error}")
     episode = Episode.from_line(line.encode())
-    await keep(store, writing, episode)
+    await keeper.keep(episode)
     return row_of(episode, cached=work.solution is None)
 
 
+@watched
 @flow(name="episode")
 async def episode(
     datasets: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
@@ -166,9 +168,7 @@ async def episode(
         ask: A question in plain words; may be given several times.
         options: How questions are answered and verified.
     """
-    run = run_name(flow_run.id)
-    jobs, options = jobs_of(datasets or [], questions, options)
-    free = asyncio.Semaphore(options.parallel_datasets)
+    run, free = run_name(flow_run.id), asyncio.Semaphore(options.parallel_datasets)
 
     async def one(job: Job) -> DatasetReport:
         async with free:
@@ -181,18 +181,20 @@ async def episode(
                 return DatasetReport(dataset=job.dataset, error=str(error))
 
     with current_board() as board:
-        async with workbench(options.pool(), options.model_spec(JOURNAL)):
-            reports = await asyncio.gather(*map(one, jobs))
+        async with shared_storage() as objects:
+            await HomeShare(objects, settings().home).take_named(datasets, board.warn)
+            jobs, options = jobs_of(datasets or [], questions, options)
+            async with workbench(options.pool(), options.model_spec(JOURNAL)):
+                reports = await asyncio.gather(*map(one, jobs))
     report = RunReport(run=run, replay=options.offline and not datasets, datasets=tuple(reports))
     await acreate_table_artifact(table_rows(report.rows), key="episodes", description=f"{run}: {report.sentence()}")
     return (Failed if report.exit_code == 2 else Completed)(message=report.sentence(), data=report)
 
 
-def _prewarm(parameters: Mapping[str, Any]) -> None:
-    given = (parameters.get("datasets") or [], parameters.get("questions"), parameters.get("options", DEFAULTS))
-    jobs, options = jobs_of(*given)
-    prewarm(options.pool(), min(len(jobs), options.parallel_datasets))
+def _prewarm(given: Mapping[str, Any]) -> None:
+    jobs, options = jobs_of(given.get("datasets") or [], given.get("questions"), given.get("options", DEFAULTS))
+    prewarm(options.pool(), options.parallel_datasets, [job.file for job in jobs])
 
 
 if __name__ == "__main__":
-    sys.exit(run_flow(episode, meanwhile=_prewarm, closing=partial(print_closing, home=settings().home)))
+    sys.exit(run_flow(episode, meanwhile=_prewarm, closing=partial(print_closing, settings=settings())))

@@ -1,10 +1,11 @@
-"""Questions: make questions with proven answers about CSV files, from templates and from composed programs."""
+"""Questions: make questions about CSV files worth asking, from templates, from composed programs and by a model."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -12,43 +13,48 @@ from typing import Annotated, Any, NamedTuple
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
 from cyclopts import Parameter
-from prefect import State, flow, task
+from prefect import State, Task, flow, task
 from prefect.artifacts import acreate_table_artifact
-from prefect.context import TaskRunContext
+from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from blocks.chat.models import ChatClient
 from blocks.command_line import run_flow
-from blocks.errors import TrigpointError
+from blocks.errors import TrigpointError, UserError
 from blocks.sandboxes import SandboxPool
 from blocks.settings import settings
-from blocks.workbench import prewarm, sandbox_pool
+from blocks.storage import kept, keyed, shared_storage
+from blocks.watched import watched
+from blocks.workbench import prewarm, sandbox_pool, workbench
 from flows.display.closing import print_generation
 from flows.display.tally import Tally, current_tally
+from flows.generation.options import QuestionOptions
+from flows.generation.recipes import Asking, Batch, Workplace
+from flows.generation.shelf import Shelf
+from flows.generation.steps import Step
+from flows.generation.workplace import open_workplace
 from flows.questions.contamination import Benchmarks, read_benchmarks
-from flows.questions.generating import Batch, Recipe, Workplace, generate
-from flows.questions.options import QuestionOptions
-from flows.questions.shelf import Shelf
-from flows.questions.workplace import open_workplace
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
 from flows.runs.reports import run_name
 from flows.samples.recording import bundled_jobs
+from flows.sharing.share import DatasetShare, HomeShare
 from flows.tables.dataset import Dataset, read_dataset
 from flows.verification.batch import Job, with_slugs
 
 DEFAULTS = QuestionOptions()
 
 
-class Order(NamedTuple):
-    """A batch to be made: how, and where."""
+class Bench(NamedTuple):
+    """What a question run works with."""
 
-    recipe: Recipe
-    place: Workplace
-    benchmarks: Benchmarks | None
+    pool: SandboxPool
+    client: ChatClient | None = None
+    asking: Asking | None = None
 
 
-def _result_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return f"questions-v1-{parameters['key']}"
+async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    return not isinstance(await state.aresult(raise_on_failure=False), UserError)
 
 
 @task(
@@ -56,21 +62,23 @@ def _result_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     task_run_name="{name}",
     persist_result=True,
     result_serializer="compressed/json",
-    cache_key_fn=_result_key,
+    cache_key_fn=keyed("questions-v1-"),
     retries=1,
     retry_delay_seconds=2,
+    retry_condition_fn=_worth_another_try,
 )
-async def make_questions(name: str, key: str, order: Order) -> str:
-    """Make a dataset's questions from one source; the result is the batch as JSON.
+async def make_questions(name: str, key: str, make: Callable[[str], Awaitable[Batch]]) -> str:
+    """Make a batch of a dataset's questions, or put one into a model's words; the result is the batch as JSON.
 
     Args:
         name: Dataset and source.
         key: The batch's key: any later run with the same one takes the result of this.
-        order: How and where.
+        make: Makes the batch of a key.
     """
-    return (await generate(order.recipe, order.place, key, order.benchmarks)).model_dump_json()
+    return (await make(key)).model_dump_json()
 
 
+@watched
 @flow(name="dataset-questions", flow_run_name="{slug}")
 async def dataset_questions(dataset: str, *, slug: str | None, options: QuestionOptions) -> DatasetQuestions:
     """Make the questions of one dataset.
@@ -80,45 +88,68 @@ async def dataset_questions(dataset: str, *, slug: str | None, options: Question
         slug: Its short name; empty: from the file's.
         options: How.
     """
-    record = read_dataset(Path(dataset))
-    record = record if slug is None else record.model_copy(update={"slug": slug})
+    record = read_dataset(Path(dataset), slug=slug)
     shelf = Shelf(settings().home / "questions", record.slug, record.key)
-    benchmarks = _benchmarks(options)
-    with current_tally() as tally:
-        async with sandbox_pool(options.pool()) as pool:
-            image = await pool.runtime.identity()
-            keys = {recipe.key(record.key, image, benchmarks): recipe for recipe in options.recipes()}
-            rows: list[SourceRow] = []
-            for key in keys:
-                if (entry := shelf.done(key)) is not None:
-                    rows.append(SourceRow.of(record.slug, entry, shelf.questions(), cached=True))
-                    tally.finished(f"{rows[-1].sentence()} (by an earlier run)")
-            todo = {key: recipe for key, recipe in keys.items() if shelf.done(key) is None}
-            if todo:
-                rows += await _make(record, todo, benchmarks, shelf, pool, options.parallel_programs, tally)
-    return DatasetQuestions(dataset=record.slug, file=str(shelf.path.absolute()), rows=tuple(rows))
-
-
-async def _make(
-    record: Dataset, todo: Mapping[str, Recipe], benchmarks: Benchmarks | None, shelf: Shelf, pool: SandboxPool,
-    parallel: int, tally: Tally,
-) -> list[SourceRow]:  # fmt: skip
     rows: list[SourceRow] = []
-    async with open_workplace(pool, record, parallel=parallel) as place:
-        for key, recipe in todo.items():
-            name = f"{record.slug}/{recipe.source}"
-            order = Order(recipe, place._replace(advance=partial(tally.advance, name)), benchmarks)
-            batch = Batch.model_validate_json(await make_questions(name, key, order))
-            entry = await asyncio.to_thread(shelf.put, batch)
-            rows.append(SourceRow.of(record.slug, entry, batch.questions, cached=False))
-            tally.finished(rows[-1].sentence())
-    return rows
+    error = ""
+    with current_tally() as tally:
+        try:
+            async with shared_storage() as objects, _bench(options) as bench:
+                share = HomeShare(objects, settings().home).of(record)
+                await share.exchange_questions(tally.warn)
+                await _make_all(record, shelf, share, bench, options, tally, rows)
+        except TrigpointError as failure:
+            # What other sources have made by now stays, and is told.
+            error = str(failure)
+            tally.warn(error)
+    return DatasetQuestions(dataset=record.slug, file=str(shelf.path.absolute()), rows=tuple(rows), error=error)
+
+
+async def _make_all(
+    record: Dataset, shelf: Shelf, share: DatasetShare, bench: Bench, options: QuestionOptions, tally: Tally,
+    rows: list[SourceRow],
+) -> None:  # fmt: skip
+    """Each source's questions in turn; the sandbox is opened when the first has something to do."""
+    benchmarks, image = _benchmarks(options), await bench.pool.runtime.identity()
+    wording = bench.asking if options.rewords else None
+    async with AsyncExitStack() as stack:
+        place: Workplace | None = None
+        for recipe in options.recipes(bench.asking):
+            step = Step.of(recipe, record, shelf, image_digest=image, benchmarks=benchmarks, wording=wording)
+            done = entry = shelf.done(step.outcome_key)
+            if entry is None:
+                if place is None:
+                    opening = open_workplace(
+                        bench.pool, record, parallel=options.parallel_programs, client=bench.client
+                    )
+                    place = await stack.enter_async_context(opening)
+                name = f"{record.slug}/{recipe.source}"
+                entry = await step.make(name, place, shelf, _through, tally.advance)
+                await share.give_questions()
+            rows.append(SourceRow.of(record.slug, entry, shelf.questions(), cached=done is not None))
+            tally.finished(rows[-1].sentence() + (" (by an earlier run)" if done is not None else ""))
+
+
+async def _through(name: str, key: str, make: Callable[[str], Awaitable[Batch]]) -> Batch:
+    return Batch.model_validate_json(await kept(make_questions)(name, key, make))
+
+
+@asynccontextmanager
+async def _bench(options: QuestionOptions) -> AsyncIterator[Bench]:
+    """The sandboxes and, where any part of the run asks one, the model."""
+    if options.asks_a_model:
+        async with workbench(options.pool(), options.model_spec()) as bench:
+            yield Bench(bench.pool, bench.client, options.asking(bench.model, bench.endpoint))
+    else:
+        async with sandbox_pool(options.pool()) as pool:
+            yield Bench(pool)
 
 
 def _benchmarks(options: QuestionOptions) -> Benchmarks | None:
     return None if options.benchmarks is None else read_benchmarks(Path(options.benchmarks), options.benchmark_words)
 
 
+@watched
 @flow(name="question")
 async def question(
     datasets: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
@@ -127,7 +158,8 @@ async def question(
 ) -> State[GenerationReport]:
     """Make questions about CSV files: each with a program, and an answer that the program gave again and again.
 
-    Without arguments the bundled datasets are worked on. No model, no key and no network are needed.
+    Without arguments the bundled datasets are worked on; no model, no key and no network are needed. A model, where one
+    is named, puts the questions into its own words and, as the source llm, looks at the tables and asks its own.
 
     Args:
         datasets: CSV files, or folders with a data.csv; empty: the bundled ones.
@@ -145,7 +177,8 @@ async def question(
 
     with current_tally() as tally:
         _benchmarks(options)
-        async with sandbox_pool(options.pool()):
+        async with shared_storage() as objects, _bench(options):
+            await HomeShare(objects, settings().home).take_named(datasets, tally.warn)
             reports = await asyncio.gather(*map(one, _jobs(datasets)))
     report = GenerationReport(run=run_name(flow_run.id), datasets=tuple(reports))
     await acreate_table_artifact(report.table(), key="questions", description=f"{report.run}: {report.sentence()}")
@@ -158,7 +191,9 @@ def _jobs(datasets: list[str] | None) -> list[Job]:
 
 def _prewarm(parameters: Mapping[str, Any]) -> None:
     options = parameters.get("options", DEFAULTS)
-    prewarm(options.pool(), min(len(_jobs(parameters.get("datasets"))), options.parallel_datasets))
+    if options.asks_a_model:
+        options.named_model()
+    prewarm(options.pool(), options.parallel_datasets, [job.file for job in _jobs(parameters.get("datasets"))])
 
 
 if __name__ == "__main__":

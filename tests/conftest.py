@@ -5,27 +5,43 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from blocks.settings import settings
 from tests.support.machine import (
+    FLOW_IMAGE,
     EngineState,
     leftover_containers,
     leftover_processes,
     look_for_engine,
     settle,
 )
-from tests.support.prefect_home import migrated_home
+from tests.support.postgres_server import PostgresServer, programs
+from tests.support.prefect_home import RUN_FOLDER, migrated_home
+from tests.support.prefect_server import PrefectServer
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_ENGINE = "TRIGPOINT_REQUIRE_ENGINE"
-RUN_FOLDER = "TRIGPOINT_TEST_FOLDER"
+REQUIRE_SERVERS = "TRIGPOINT_REQUIRE_SERVERS"
+SERVERS: dict[str, tuple[Callable[[], object], str]] = {
+    "postgres": (programs, "there is no PostgreSQL server (Debian: apt-get install postgresql)"),
+    "redis": (lambda: shutil.which("redis-server"), "there is no Redis server (Debian: apt-get install redis-server)"),
+}
+"""Markers of tests that start a server of the system's: how it is found, and what is said where it is not."""
 PATIENCE = "TRIGPOINT_TEST_PATIENCE_S"
-KEPT = {REQUIRE_ENGINE, RUN_FOLDER, PATIENCE, "TRIGPOINT_SANDBOX_IMAGE"}
+KEPT = {REQUIRE_ENGINE, REQUIRE_SERVERS, "TRIGPOINT_SANDBOX_IMAGE", "TRIGPOINT_FLOW_IMAGE"}
+OURS = "TRIGPOINT_TEST_"
+"""What is said to the tests themselves begins so: how many kills, rows, calls."""
+
+LATE = ("end_to_end", "benchmarks")
+LONG = ("test_upkeep", "test_hosts", "test_conformance", "test_resume", "test_two_hosts")
+"""Files that take a worker minutes; the last is begun first. Those that fill hosts with containers are kept apart:
+begun together they have each other wait for minutes."""
 
 _engine_state: EngineState | None = None
 _leaks: list[str] = []
@@ -34,6 +50,9 @@ _home_numbers = itertools.count()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Gives the run an environment and a temporary folder of its own before any test module is imported."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts background jobs so, and every process under test would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if _is_foreign(name)]:
         del os.environ[name]
     worker = "PYTEST_XDIST_WORKER" in os.environ
@@ -52,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _is_foreign(name: str) -> bool:
     """Settings and keys of whoever runs the tests: no test may depend on them, no test may spend them."""
     if name.startswith("TRIGPOINT_"):
-        return name not in KEPT
+        return name not in KEPT and not name.startswith(OURS)
     return name.startswith("PREFECT_") or name.endswith(("_API_KEY", "_API_TOKEN"))
 
 
@@ -64,25 +83,43 @@ def engine_state() -> EngineState:
     return _engine_state
 
 
-def engine_required() -> bool:
-    """Whether a missing engine is a failure, as in CI, rather than a skip."""
-    return os.environ.get(REQUIRE_ENGINE, "") not in {"", "0"}
+def required(variable: str) -> bool:
+    """Whether what is missing is a failure, as in CI, rather than a skip."""
+    return os.environ.get(variable, "") not in {"", "0"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts what takes long last, so that a plain mistake shows within seconds."""
-    late = ("end_to_end", "benchmarks")
-    items.sort(key=lambda item: max((late.index(part) + 1 for part in item.path.parts if part in late), default=0))
+    """Puts what takes long last, so that a plain mistake shows within seconds; among several workers, first.
+
+    There a file is one worker's, and who got a long one last would keep the others waiting for its end.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: (-LONG.index(item.path.stem) - 1 if item.path.stem in LONG else 0, -_late(item)))
+    else:
+        items.sort(key=_late)
+
+
+def _late(item: pytest.Item) -> int:
+    return max((LATE.index(part) + 1 for part in item.path.parts if part in LATE), default=0)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips an engine test where no engine can run it, or fails it where one is required."""
-    if item.get_closest_marker("engine") is None or engine_state().usable:
-        return
-    sentence = engine_state().sentence
-    if engine_required():
-        pytest.fail(f"{REQUIRE_ENGINE} is set, but {sentence}", pytrace=False)
-    pytest.skip(sentence)
+    """Skips a test where what it is marked with cannot run it, or fails it where that is required."""
+    for name in ("engine", *SERVERS):
+        if item.get_closest_marker(name) is None or (sentence := _lacking(name)) is None:
+            continue
+        variable = REQUIRE_ENGINE if name == "engine" else REQUIRE_SERVERS
+        if required(variable):
+            pytest.fail(f"{variable} is set, but {sentence}", pytrace=False)
+        pytest.skip(sentence)
+
+
+def _lacking(marker: str) -> str | None:
+    """What keeps tests with a marker from running here."""
+    if marker == "engine":
+        return None if engine_state().usable else engine_state().sentence
+    find, sentence = SERVERS[marker]
+    return None if find() else sentence
 
 
 @pytest.fixture(autouse=True)
@@ -98,16 +135,40 @@ def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def prefect_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PREFECT_HOME of the test's own, its database migrated."""
-    template = Path(os.environ[RUN_FOLDER]) / "prefect-template"
-    home = migrated_home(template, tmp_path / "prefect-home")
+    home = migrated_home(tmp_path / "prefect-home")
     monkeypatch.setenv("PREFECT_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A Prefect server that every test may use which does not mind the runs of others on it."""
+    with PrefectServer(migrated_home(tmp_path_factory.mktemp("prefect") / "home")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL server for tests marked `postgres`; each takes databases of its own."""
+    with PostgresServer(tmp_path_factory.mktemp("postgres") / "cluster") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def engine() -> EngineState:
     """The Docker engine for a test marked `engine` (the marker decides whether the test runs)."""
     return engine_state()
+
+
+@pytest.fixture(scope="session")
+def flow_image() -> None:
+    """For a test that needs the image of flow runs as well: a reason to skip, or to fail where none may be skipped."""
+    state = look_for_engine(FLOW_IMAGE)
+    if state.usable:
+        return
+    if required(REQUIRE_ENGINE):
+        pytest.fail(state.sentence, pytrace=False)
+    pytest.skip(state.sentence)
 
 
 @pytest.fixture(scope="session")
@@ -132,23 +193,32 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says in one line what became of the engine tests, and names every leftover."""
-    ran = skipped = 0
-    for outcome, reports in terminalreporter.stats.items():
-        marked = [r for r in reports if "engine" in getattr(r, "keywords", {}) and _counts(r)]
-        skipped += len(marked) if outcome == "skipped" else 0
-        ran += len(marked) if outcome in {"passed", "failed", "error", "xfailed", "xpassed"} else 0
-    if ran and not engine_state().usable:
-        terminalreporter.write_line(f"engine tests: {ran} FAILED, required but {engine_state().sentence}", red=True)
-    elif skipped:
-        reason = engine_state().sentence if not engine_state().usable else "each for its own reason, listed above"
-        terminalreporter.write_line(f"engine tests: {ran} run, {skipped} SKIPPED: {reason}", yellow=True)
-    elif ran:
-        terminalreporter.write_line(f"engine tests: {ran} run, none skipped: {engine_state().sentence}")
+    """Says in one line each what became of the tests that need an engine or a server, and names every leftover."""
+    for name in ("engine", *SERVERS):
+        _summarise(terminalreporter, name)
     if _leaks:
         terminalreporter.write_sep("=", "left behind by a test: the run fails", red=True)
         for leak in _leaks:
             terminalreporter.write_line(leak, red=True)
+
+
+def _summarise(terminalreporter: pytest.TerminalReporter, name: str) -> None:
+    ran = skipped = 0
+    for outcome, reports in terminalreporter.stats.items():
+        marked = [r for r in reports if name in getattr(r, "keywords", {}) and _counts(r)]
+        skipped += len(marked) if outcome == "skipped" else 0
+        ran += len(marked) if outcome in {"passed", "failed", "error", "xfailed", "xpassed"} else 0
+    if not ran and not skipped:
+        return
+    lacking = _lacking(name)
+    if ran and lacking:
+        terminalreporter.write_line(f"{name} tests: {ran} FAILED, required but {lacking}", red=True)
+    elif skipped:
+        reason = lacking or "each for its own reason, listed above"
+        terminalreporter.write_line(f"{name} tests: {ran} run, {skipped} SKIPPED: {reason}", yellow=True)
+    else:
+        about = f": {engine_state().sentence}" if name == "engine" else ""
+        terminalreporter.write_line(f"{name} tests: {ran} run, none skipped{about}")
 
 
 def _counts(report: object) -> bool:

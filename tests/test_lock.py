@@ -19,8 +19,8 @@ LOCKS = ("requirements.lock", "requirements-dev.lock")
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;]+)(?: ; (?P<marker>[^\\]+?))? \\$")
 
 
-def lock_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lock_tool", ROOT / ".ci" / "lock.py")
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_tool", ROOT / ".ci" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -44,15 +44,19 @@ def version_of(requirement: Requirement) -> Version:
 
 def direct(lock: str) -> list[Requirement]:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    groups = lock_tool().GROUPS[lock]
-    names = [*data["project"]["dependencies"], *(name for group in groups for name in data["dependency-groups"][group])]
+    lock_tool = tool("lock")
+    names = [
+        *data["project"]["dependencies"],
+        *(name for group in lock_tool.GROUPS[lock] for name in data["dependency-groups"][group]),
+        *(name for extra in lock_tool.EXTRAS[lock] for name in data["project"]["optional-dependencies"][extra]),
+    ]
     return [Requirement(name) for name in names]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_the_lock_was_written_from_this_pyproject(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
-    assert f"# inputs: {lock_tool().inputs_digest(ROOT / 'pyproject.toml', lock)}\n" in text, "run `make lock`"
+    assert f"# inputs: {tool('lock').inputs_digest(ROOT / 'pyproject.toml', lock)}\n" in text, "run `make lock`"
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -60,7 +64,7 @@ def test_an_edited_dependency_is_noticed(lock: str, tmp_path: Path) -> None:
     edited = tmp_path / "pyproject.toml"
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     edited.write_text(text.replace('"tenacity>=9"', '"tenacity>=8"'), encoding="utf-8")
-    assert lock_tool().inputs_digest(edited, lock) != lock_tool().inputs_digest(ROOT / "pyproject.toml", lock)
+    assert tool("lock").inputs_digest(edited, lock) != tool("lock").inputs_digest(ROOT / "pyproject.toml", lock)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -132,3 +136,32 @@ def test_the_environment_is_the_locked_one() -> None:
                 installed[name] = "absent"
     locked = {name: str(version_of(pin)) for name, pin in pins(LOCKS[1]).items() if name in installed}
     assert installed == locked, "the virtual environment is not the locked one, run `make setup-dev`"
+
+
+def test_what_pip_is_configured_with_goes_for_uv_too() -> None:
+    listed = """:env:.find-links='/wheels /more'
+global.extra-index-url='\\nhttps://one/simple\\nhttps://two/simple'
+global.find-links='/other'
+global.index-url='https://user:key@mirror/simple'
+install.trusted-host='mirror'
+global.cert='/etc/ca.crt'
+global.no-color='true'
+"""
+    assert tool("install").uv_environment(listed) == {
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_INDEX": "https://one/simple https://two/simple",
+        "UV_DEFAULT_INDEX": "https://user:key@mirror/simple",
+        "UV_INSECURE_HOST": "mirror",
+        "SSL_CERT_FILE": "/etc/ca.crt",
+    }
+
+
+@pytest.mark.parametrize("package", ["uv", "ruff", "pytest"])
+def test_a_package_of_the_lock_is_found_with_all_its_hashes(package: str) -> None:
+    lock = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    found = tool("install").stanza(lock, package)
+    assert found.startswith(f"{package}==")
+    assert len([line for line in found.splitlines() if "==" in line]) == 1
+    assert found.count("--hash=sha256:") == len(found.splitlines()) - 1 > 0
+    with pytest.raises(LookupError):
+        tool("install").stanza(lock, "no-such-package")

@@ -32,6 +32,8 @@ ENVIRONMENT = """
     def test_nothing_of_the_caller_is_seen(own_home):
         assert "OPENROUTER_API_KEY" not in os.environ
         assert "PREFECT_API_URL" not in os.environ
+        assert "TRIGPOINT_MODEL" not in os.environ
+        assert os.environ["TRIGPOINT_TEST_ROWS"] == "7", "said to the tests themselves"
         homes.add(settings().home)
         assert settings().home == own_home
         assert own_home.is_relative_to(tempfile.gettempdir())
@@ -47,10 +49,12 @@ def run_suite(tmp_path: Path, source: str, *options: str, **environment: str) ->
     lines = [line[4:] for line in source.splitlines()]
     (tmp_path / "test_inner.py").write_text("\n".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", "-q"]
+    # A worker of this run passes its name on; the inner run would take itself for that worker, folder and all.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", *options, str(tmp_path / "test_inner.py")],
         cwd=ROOT,
-        env={**os.environ, "TRIGPOINT_TEST_PATIENCE_S": "1", **environment},
+        env={**inherited, "TRIGPOINT_TEST_PATIENCE_S": "1", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -94,5 +98,7 @@ def test_no_test_sees_the_settings_or_keys_of_the_caller(tmp_path: Path) -> None
         OPENROUTER_API_KEY="sk-somebodys",
         PREFECT_API_URL="http://127.0.0.1:1/api",
         TRIGPOINT_HOME="/nowhere",
+        TRIGPOINT_MODEL="openrouter/somebodys",
+        TRIGPOINT_TEST_ROWS="7",
     )
     assert run.returncode == 0, run.stdout

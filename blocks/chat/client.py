@@ -9,20 +9,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
+from blocks.chat.admission import Rules, Traffic
 from blocks.chat.dialects import FILTERED, Answer, dialect_for
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import ChatError, MalformedReply, MissingFromJournal, Refused
 from blocks.chat.faults import embedded_fault, fault, shortened
 from blocks.chat.journal import Journal, Replies
 from blocks.chat.keys import call_key, sendable
+from blocks.chat.mock import transport_to
 from blocks.chat.models import ChatReply, ChatRequest
 from blocks.chat.prices import Price, priced
 from blocks.chat.records import JournalRecord
 from blocks.chat.retry import RetryPolicy, persist
-from blocks.chat.transport import Exchange, Transport
+from blocks.chat.transport import Exchange
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class ModelClient:
         timeout_s: Seconds for one HTTP request, answer included.
         max_in_flight: Calls under way at once.
         prices: By model, for providers that do not say what a call cost.
+        rules: Limits and budget that calls keep to.
+        fallback: Models that are asked in turn where the law forbids the one named to answer (HTTP 451).
         extra: Parameters sent with every call, part of the journal key (provider routing, reasoning effort, …).
         trust_proxy: Use the proxies the environment names.
         owns_journal: Close the journal with the client.
@@ -73,6 +78,8 @@ class ModelClient:
         timeout_s: float = 300.0,
         max_in_flight: int = 8,
         prices: Mapping[str, Price] | None = None,
+        rules: Rules | None = None,
+        fallback: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
         trust_proxy: bool = False,
         owns_journal: bool = False,
@@ -88,11 +95,14 @@ class ModelClient:
         self._timeout_s = timeout_s
         self._slots = asyncio.Semaphore(max_in_flight)
         self._prices = dict(prices or {})
+        rules = rules or Rules()
+        self._fallback = tuple(fallback)
+        self._traffic = Traffic(journal, endpoint, rules, self._retry, self._prices) if journal else None
         self._extra = dict(extra or {})
         self._dialect = dialect_for(endpoint.provider)
         self._owns_journal = owns_journal
         self._sleep = sleep
-        self._transport = Transport(trust_proxy=trust_proxy)
+        self._transport = transport_to(endpoint, trust_proxy=trust_proxy)
         self._flights: dict[str, _Flight] = {}
 
     def __repr__(self) -> str:
@@ -105,6 +115,17 @@ class ModelClient:
             ChatError: Every way a call can fail, typed, see `blocks.chat.errors`.
             JournalError: The answer came and could not be stored.
         """
+        for model in self._fallback:
+            try:
+                return await self._complete(request)
+            except Refused as error:
+                if error.status != HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
+                    raise
+                log.info("%s Asking %s instead.", error.message, model)
+            request = request.model_copy(update={"model": model})
+        return await self._complete(request)
+
+    async def _complete(self, request: ChatRequest) -> ChatReply:
         ready = sendable(request)
         call = _Call(call_key(self.endpoint.id, ready, self._extra), ready)
         async with self._alone(call.key):
@@ -121,6 +142,8 @@ class ModelClient:
     async def aclose(self) -> None:
         """Gives back the connections, and closes the journal if it is the client's own; may be called again."""
         await self._transport.close()
+        if self._traffic is not None:
+            await self._traffic.close()
         if self._owns_journal and self._journal is not None:
             await asyncio.to_thread(self._journal.close)
 
@@ -140,26 +163,32 @@ class ModelClient:
         return None
 
     async def _obtain(self, call: _Call) -> ChatReply:
-        if self.offline or self._journal is None:
+        if self.offline or self._journal is None or self._traffic is None:
             raise self._missing(call)
         async with self._journal.claim(call.key) as answered:
             if answered is not None:
                 return answered
             async with self._slots:
-                return await self._journal.store(await self._send(call))
+                return await self._journal.store(await self._send(call, self._traffic))
 
-    async def _send(self, call: _Call) -> JournalRecord:
-        attempts = 0
+    async def _send(self, call: _Call, traffic: Traffic) -> JournalRecord:
+        trip = traffic.trip(call.request, call.key)
         body = self._dialect.body(call.request, self._extra)
 
         async def attempt() -> tuple[Exchange, Answer]:
-            nonlocal attempts
-            attempts += 1
-            exchange = await self._transport.post(self.endpoint, body, call.key, self._timeout_s)
-            return exchange, self._read(exchange, call)
+            async with trip.leg() as leg:
+                exchange = await self._transport.post(self.endpoint, body, call.key, self._timeout_s, leg)
+                leg.headers = exchange.headers
+                answer = self._read(exchange, call)
+                leg.usage = answer.usage
+            return exchange, answer
 
-        exchange, answer = await persist(attempt, self._retry, sleep=self._sleep, before_sleep=self._tell_retry)
-        usage = answer.usage.model_copy(update={"requests": attempts})
+        try:
+            exchange, answer = await persist(attempt, self._retry, sleep=self._sleep, before_sleep=self._tell_retry)
+        except ChatError as error:
+            error.requests = trip.requests
+            raise
+        usage = answer.usage.model_copy(update={"requests": trip.requests})
         usage, price = priced(usage, self._prices.get(call.request.model))
         return JournalRecord(
             key=call.key,

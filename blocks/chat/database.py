@@ -1,7 +1,8 @@
-"""One SQLite file, one connection, one thread: the store's work off the event loop, commits shared by who waits.
+"""One store, one connection, one thread: the store's work off the event loop, commits shared by who waits.
 
 Reads run at once. Writes that are waiting together are committed together, so a hundred calls in flight cost a few
-disk flushes, not a hundred. A write that fails takes no other with it: the group is run again one by one.
+disk flushes, not a hundred. A write that fails takes no other with it: the group is run again one by one. When a
+server's connection is lost, a new one is made and what was under way is run again.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import DBAPIError
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
+from blocks.chat import backends
+from blocks.chat.backends import Backend
 from blocks.chat.errors import JournalError
 
 T = TypeVar("T")
 Job = Callable[[Connection], T]
 
-BUSY_TIMEOUT_S = 60.0
+Run = Callable[[Connection, list[Job[Any]]], list[Any]]
+
 GROUP = 200
 """Writes committed together at most."""
 
@@ -55,17 +59,19 @@ class Chore:
 
 
 class Database:
-    """The file and its thread. `close` it; what is still queued is written first, also at interpreter exit.
+    """The store and its thread. `close` it; what is still queued is written first, also at interpreter exit.
 
     Args:
-        path: The SQLite file; it and its folder are created.
-        migrate: Brings the schema up to date; runs once, in a transaction that excludes other processes.
+        backend: Where it is.
+        arrive: Brings the schema up to date and enters the visitor; runs on every new connection, in a transaction
+            that excludes other processes.
         chore: Housekeeping.
     """
 
-    def __init__(self, path: Path, migrate: Job[None], chore: Chore | None = None) -> None:
-        self.path = path
-        self._migrate = migrate
+    def __init__(self, backend: Backend, arrive: Job[None], chore: Chore | None = None) -> None:
+        self._backend = backend
+        self._arrive = arrive
+        self._connection: Connection | None = None
         self._chore = chore
         self._tasks: queue.SimpleQueue[_Task[Any] | None] = queue.SimpleQueue()
         self._opened: Future[None] = Future()
@@ -73,7 +79,7 @@ class Database:
         self._last_chore = 0.0
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name=f"trigpoint-store-{path.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="trigpoint-store", daemon=True)
         self._thread.start()
         _open.add(self)
 
@@ -81,7 +87,7 @@ class Database:
         """Runs a job that only reads.
 
         Raises:
-            JournalError: The file cannot be read.
+            JournalError: The store cannot be read.
         """
         return await finished(self.submit(job, write=False))
 
@@ -89,24 +95,32 @@ class Database:
         """Runs a job that writes and returns when it is committed; once queued it runs even if the waiter is cancelled.
 
         Args:
-            job: May run twice, if another one of its group fails; the first run is rolled back.
+            job: May run twice: if another one of its group fails, the first run rolled back; or if the connection is
+                lost, when nobody knows whether the first run was committed.
             durable: Whether the commit must survive a power cut. Any commit survives the death of the process.
 
         Raises:
-            JournalError: The file cannot be written.
+            JournalError: The store cannot be written.
         """
         return await finished(self.submit(job, write=True, durable=durable))
 
     def submit(self, job: Job[T], *, write: bool, durable: bool = False) -> Future[T]:
         """Queues a job without waiting for it."""
         if os.getpid() != self._pid:
-            raise JournalError(f"{self.path} was opened before this process was forked.", "Open it in each process.")
+            raise JournalError(
+                f"{self._backend.name} was opened before this process was forked.", "Open it in each process."
+            )
         task = _Task(job, write, durable, Future())
         with self._lock:
             if self._closed:
-                raise JournalError(f"{self.path} is closed.")
+                raise JournalError(f"{self._backend.name} is closed.")
             self._tasks.put(task)
         return task.future
+
+    @property
+    def name(self) -> str:
+        """What a user is shown of the store; no password."""
+        return self._backend.name
 
     @property
     def closed(self) -> bool:
@@ -114,7 +128,7 @@ class Database:
         return self._closed
 
     def wait_open(self) -> None:
-        """Blocks until the file is open and its schema up to date.
+        """Blocks until the store is open and its schema up to date.
 
         Raises:
             JournalError: It cannot be opened.
@@ -122,7 +136,7 @@ class Database:
         self._opened.result()
 
     def close(self) -> None:
-        """Writes what is queued and closes the file; may be called again."""
+        """Writes what is queued and closes the store; may be called again."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -132,51 +146,48 @@ class Database:
 
     def _run(self) -> None:
         try:
-            connection = self._connect()
+            self._connection = self._connect()
         except Exception as error:
-            self._opened.set_exception(_as_journal_error(error, self.path))
+            self._opened.set_exception(_as_journal_error(error, self._backend))
             self._refuse_all()
             return
         self._opened.set_result(None)
         try:
-            while self._serve(connection):
+            while self._serve():
                 pass
         finally:
-            connection.close()
-            connection.engine.dispose()
+            self._disconnect()
 
     def _connect(self) -> Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Transactions are begun by hand: reads must not lock, writes must take the lock at their start.
-        engine = create_engine(
-            f"sqlite:///{self.path}", isolation_level="AUTOCOMMIT", connect_args={"timeout": BUSY_TIMEOUT_S}
-        )
+        connection = self._backend.connect()
         try:
-            connection = engine.connect()
-            _prepare(connection)
-            _in_transaction(connection, [self._migrate])
+            self._in_transaction(connection, [self._arrive])
         except BaseException:
-            engine.dispose()
+            _dispose(connection)
             raise
         return connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            _dispose(self._connection)
+            self._connection = None
 
     def _refuse_all(self) -> None:
         error = self._opened.exception()
         while (task := self._tasks.get()) is not None:
             task.future.set_exception(error)
 
-    def _serve(self, connection: Connection) -> bool:
+    def _serve(self) -> bool:
         """Does what is queued now; False when closed."""
         tasks, going = self._take()
         tasks += self._chores()
         tasks = [task for task in tasks if task.future.set_running_or_notify_cancel()]
         for task in tasks:
             if not task.write:
-                self._settle([task], connection, lambda connection, jobs: [jobs[0](connection)])
+                self._settle([task], lambda connection, jobs: [jobs[0](connection)])
         writes = [task for task in tasks if task.write]
         if writes:
-            _set_durable(connection, any(task.durable for task in writes))
-            self._settle(writes, connection, _in_transaction)
+            self._settle(writes, partial(self._in_transaction, durable=any(task.durable for task in writes)))
         return going
 
     def _take(self) -> tuple[list[_Task[Any]], bool]:
@@ -203,23 +214,54 @@ class Database:
         future.add_done_callback(_log_failure)
         return [_Task(chore.job, True, False, future)]
 
-    def _settle(
-        self,
-        tasks: list[_Task[Any]],
-        connection: Connection,
-        run: Callable[[Connection, list[Job[Any]]], list[Any]],
-    ) -> None:
+    def _settle(self, tasks: list[_Task[Any]], run: Run) -> None:
         try:
-            results = run(connection, [task.job for task in tasks])
+            results = self._attempt([task.job for task in tasks], run)
         except Exception as error:
-            if len(tasks) == 1:
-                tasks[0].future.set_exception(_as_journal_error(error, self.path))
+            if len(tasks) == 1 or self._connection is None:
+                for task in tasks:
+                    task.future.set_exception(_as_journal_error(error, self._backend))
                 return
             for task in tasks:
-                self._settle([task], connection, run)
+                self._settle([task], run)
             return
         for task, result in zip(tasks, results, strict=True):
             task.future.set_result(result)
+
+    def _attempt(self, jobs: list[Job[Any]], run: Run) -> list[Any]:
+        """Runs the jobs, once more on a new connection where the old one was lost."""
+        if self._connection is not None and self._connection.invalidated:
+            self._disconnect()
+        if self._connection is not None:
+            try:
+                return run(self._connection, jobs)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                log.warning("The connection to the store %s was lost; connecting again", self._backend.name)
+                self._disconnect()
+        self._connection = self._reconnect()
+        return run(self._connection, jobs)
+
+    def _reconnect(self) -> Connection:
+        attempts = Retrying(
+            retry=retry_if_exception_type(OperationalError),
+            wait=wait_random(0.1, 1),
+            stop=stop_after_delay(backends.BUSY_TIMEOUT_S),
+            reraise=True,
+        )
+        return attempts(self._connect)
+
+    def _in_transaction(self, connection: Connection, jobs: list[Job[Any]], *, durable: bool = True) -> list[Any]:
+        try:
+            self._backend.begin(connection, durable=durable)
+            results = [job(connection) for job in jobs]
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            if not connection.invalidated and self._backend.in_transaction(connection):
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+        return results
 
 
 async def finished(task: Future[T]) -> T:
@@ -237,61 +279,20 @@ async def finished(task: Future[T]) -> T:
     return task.result()
 
 
-def _is_locked(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and "locked" in str(error.orig)
-
-
-# SQLite answers "locked" at once, whatever the timeout, to two processes that switch a new file to WAL together.
-@retry(
-    retry=retry_if_exception(_is_locked),
-    wait=wait_random(0.01, 0.2),
-    stop=stop_after_delay(BUSY_TIMEOUT_S),
-    reraise=True,
-)
-def _prepare(connection: Connection) -> None:
-    mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
-    if mode != "wal":
-        log.warning("The store's file system does not allow SQLite's WAL mode (%s); writing is slower", mode)
-    connection.exec_driver_sql("PRAGMA synchronous=FULL")
-    connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-
-
-def _set_durable(connection: Connection, durable: bool) -> None:
-    # FULL flushes the WAL at each commit; NORMAL leaves that to the system, which outlives the process.
-    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-
-
-def _in_transaction(connection: Connection, jobs: list[Job[Any]]) -> list[Any]:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    try:
-        results = [job(connection) for job in jobs]
-        connection.exec_driver_sql("COMMIT")
-    except BaseException:
-        # A full disk makes SQLite roll back by itself.
-        if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-            connection.exec_driver_sql("ROLLBACK")
-        raise
-    return results
-
-
-def _as_journal_error(error: Exception, path: Path) -> Exception:
+def _as_journal_error(error: Exception, backend: Backend) -> Exception:
     if isinstance(error, DBAPIError):
-        return JournalError(f"The store {path} failed: {error.orig}.", _remedy(str(error.orig)))
+        # A server says it in several lines.
+        said = " ".join(str(error.orig).split()).rstrip(".")
+        return JournalError(f"The store {backend.name} failed: {said}.", backend.remedy(said))
     if isinstance(error, OSError):
-        return JournalError(f"The store {path} cannot be opened: {error.strerror}.", _remedy("unable to open"))
+        remedy = backend.remedy("unable to open")
+        return JournalError(f"The store {backend.name} cannot be opened: {error.strerror}.", remedy)
     return error
 
 
-def _remedy(said: str) -> str:
-    remedies = {
-        "locked": "Another process holds it; end that one or wait.",
-        "full": "Free some disk space and run again.",
-        "readonly": "Set TRIGPOINT_HOME to a folder that can be written.",
-        "unable to open": "Set TRIGPOINT_HOME to a folder that can be written.",
-        "not a database": "Move the file away; a new one is made.",
-        "malformed": "Move the file away, or restore it from a copy.",
-    }
-    return next((remedy for word, remedy in remedies.items() if word in said), "")
+def _dispose(connection: Connection) -> None:
+    connection.close()
+    connection.engine.dispose()
 
 
 def _log_failure(future: Future[None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,8 @@ from pydantic import SecretStr
 
 from blocks.chat.errors import MissingKey, UnknownModelName, WrongKey
 
-Provider = Literal["openrouter", "openai", "ollama", "compatible"]
-"""`compatible`: any other server with OpenAI's chat API (vLLM, llama.cpp, …) at a base URL."""
+Provider = Literal["openrouter", "openai", "ollama", "compatible", "mock"]
+"""`compatible`: any other server with OpenAI's chat API (vLLM, llama.cpp, …) at a base URL. `mock`: no server."""
 DialectName = Literal["openai", "ollama"]
 
 OWN_KEY = "TRIGPOINT_API_KEY"
@@ -61,6 +62,13 @@ class Endpoint:
     def dialect(self) -> DialectName:
         """The wire form this provider speaks."""
         return "ollama" if self.provider == "ollama" else "openai"
+
+    @property
+    def account(self) -> str:
+        """Whom a provider's limits are about: the address and a digest of what authenticates, too short to be tried."""
+        secret = self.key or self.basic
+        known = f"{secret.get_secret_value() if secret else ''}?{self.query}"
+        return f"{self.id}#{hashlib.sha256(known.encode()).hexdigest()[:8]}"
 
     @property
     def chat_url(self) -> str:
@@ -129,6 +137,8 @@ def parse_model(
     name = name.strip()
     base_url = (base_url or "").strip()
     chosen, model = _split(name, base_url, provider)
+    if chosen == "mock":
+        return ModelAddress(model, Endpoint("mock", "mock:"), name)
     known = PROVIDERS.get(chosen)
     variable = known.key_variable if known and not base_url else OWN_KEY
     key = _key(api_key, environ.get(variable), variable)
@@ -145,7 +155,7 @@ def parse_model(
 
 def _split(name: str, base_url: str, provider: Provider | None) -> tuple[Provider, str]:
     prefix, slash, rest = name.partition("/")
-    if not name or (slash and prefix in PROVIDERS and not rest.strip("/")):
+    if not name or (slash and (prefix in PROVIDERS or prefix == "mock") and not rest.strip("/")):
         raise UnknownModelName(f"The model name '{name}' names no model.", f"Write {EXAMPLES}.")
     if provider is not None:
         if provider == "compatible" and not base_url:
@@ -153,7 +163,7 @@ def _split(name: str, base_url: str, provider: Provider | None) -> tuple[Provide
         return provider, rest if prefix == provider and not base_url else name
     if base_url:
         return ("ollama", rest) if prefix == "ollama" and slash else ("compatible", name)
-    if slash and prefix in PROVIDERS:
+    if slash and (prefix in PROVIDERS or prefix == "mock"):
         return _as_provider(prefix), rest
     remedy = f"Write {EXAMPLES}, or give the base URL of the server that has it."
     if slash:
@@ -162,7 +172,7 @@ def _split(name: str, base_url: str, provider: Provider | None) -> tuple[Provide
 
 
 def _as_provider(prefix: str) -> Provider:
-    names: dict[str, Provider] = {"openrouter": "openrouter", "openai": "openai", "ollama": "ollama"}
+    names: dict[str, Provider] = {"openrouter": "openrouter", "openai": "openai", "ollama": "ollama", "mock": "mock"}
     return names[prefix]
 
 

@@ -167,5 +167,37 @@ class MissingFromJournal(ChatError, UserError):
     kind = "missing_from_journal"
 
 
+class BudgetSpent(ChatError, UserError):
+    """What a run, a day or a model may spend is spent; nothing was sent."""
+
+    kind = "budget"
+
+
+class UnknownPrice(ChatError, UserError):
+    """A budget of money, and a model whose price nobody has said."""
+
+    kind = "unknown_price"
+
+
+class Unbounded(ChatError, UserError):
+    """What a call may take at most is unknown, or more than a limit ever allows."""
+
+    kind = "unbounded"
+
+
+class BreakerOpen(ChatError):
+    """The model has failed for so long that no call is sent to it for a while.
+
+    Args:
+        probe_s: Seconds until one call is let through to see whether it is back.
+    """
+
+    kind = "breaker_open"
+
+    def __init__(self, message: str, remedy: str = "", *, probe_s: float) -> None:
+        super().__init__(message, remedy)
+        self.probe_s = probe_s
+
+
 class JournalError(UserError):
     """The journal cannot be read or written: locked, full, damaged, of a later version."""

@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from blocks.chat.errors import JournalError
 from blocks.chat.models import ChatReply
 from blocks.chat.records import JournalRecord
+from blocks.closing import Closing
+from blocks.replaced import replacing
 
 CHUNK = 200
 """Records read or written at a time."""
 
 
 async def write(path: Path, records: AsyncIterator[JournalRecord]) -> int:
-    """Writes records to a temporary name beside `path` and renames it; gives their number."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes records to a file that takes the place of `path` once it is whole; gives their number."""
     count = 0
-    try:
-        file = await asyncio.to_thread(_Writer, unfinished, path.suffix == ".gz")
+    with replacing(path) as fresh:
+        file = await asyncio.to_thread(_Writer, fresh, path.suffix == ".gz")
         with file:
             lines: list[str] = []
             async for record in records:
@@ -34,17 +32,13 @@ async def write(path: Path, records: AsyncIterator[JournalRecord]) -> int:
                     await asyncio.to_thread(file.write, "".join(lines))
                     lines.clear()
             await asyncio.to_thread(file.write, "".join(lines))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return count
 
 
-class _Writer:
-    """A file of text, gzip or not, that is on disk when it is closed."""
+class _Writer(Closing):
+    """A file of text, gzip or not."""
 
     def __init__(self, path: Path, zipped: bool) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("wb")
         # Neither name nor time goes into the gzip header: the same records give the same bytes.
         self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0) if zipped else None
@@ -52,17 +46,10 @@ class _Writer:
     def write(self, text: str) -> None:
         (self._zip or self._file).write(text.encode())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         with self._file:
             if self._zip is not None:
                 self._zip.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
 
 
 def read(path: Path) -> Iterator[JournalRecord]:

@@ -1,9 +1,10 @@
 """The journal: every answered model call, stored before it is used, so that none is paid twice.
 
-It lives in the store (`TRIGPOINT_HOME/store.db`, SQLite in WAL mode) and may be open in any number of processes of one
-machine. Before a call is sent it is claimed there, so two processes that want the same call pay once. A claim falls to
-the next who asks when its owner is dead: at once where that can be seen (same machine and PID namespace), else, and
-for an owner that hangs, after its heartbeat has been silent for `LEASE_S`.
+It lives in the store and may be open in any number of processes: of one host where that is a SQLite file, of many where
+it is PostgreSQL. Before a call is sent it is claimed there, so two processes that want the same call pay once. A claim
+falls to the next who asks when its owner is dead: at once where that can be seen (same host and PID namespace); after
+`ABSENT_BEATS` where PostgreSQL has lost its connection and it has not come back; else, and for an owner that hangs,
+after its heartbeat has been silent for `LEASE_S`. Silence is measured by who waits, so clocks need not agree.
 """
 
 from __future__ import annotations
@@ -16,36 +17,38 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from blocks.chat import exported, rows
+from blocks.chat.backends import INSERT, Place, backend_of
 from blocks.chat.database import Chore, Database, finished
 from blocks.chat.models import ChatReply
-from blocks.chat.owners import life, new_owner
+from blocks.chat.owners import appear, life, new_owner, present
 from blocks.chat.records import JournalRecord
 from blocks.chat.schema import claims, migrate, owners
-from blocks.settings import settings
+from blocks.closing import Closing
 
 LEASE_S = 60.0
 """Seconds of silence after which an owner counts as dead even though its process may live."""
 BEATS = 12
 """Signs of life an owner gives in that time."""
+ABSENT_BEATS = 2
+"""Beats after which an owner without a connection counts as dead: one that lost it is back with its next beat."""
 POLL_S = (0.02, 1.0)
 """First and longest pause between looks at a claim that another holds."""
 
 T = TypeVar("T")
 
 _HOLDER = select(owners.c.owner, owners.c.beat).join(claims).where(claims.c.key == bindparam("key"))
-_ENTER = insert(owners).on_conflict_do_nothing()
+_ENTER = {name: insert(owners).on_conflict_do_nothing() for name, insert in INSERT.items()}
 _CLAIM = insert(claims)
 _UNCLAIM = delete(claims).where(claims.c.key == bindparam("of_key"))
 _GIVE_BACK = _UNCLAIM.where(claims.c.owner == bindparam("of_owner"))
 _BEAT = update(owners).where(owners.c.owner == bindparam("of_owner")).values(beat=owners.c.beat + 1)
 _LEAVE = delete(owners).where(owners.c.owner == bindparam("of_owner"))
+_LEAVE_IDLE = delete(owners).where(owners.c.owner.not_in(select(claims.c.owner)))
 
 log = logging.getLogger(__name__)
 
@@ -63,28 +66,32 @@ class Holder(NamedTuple):
 
     owner: str
     beat: int
+    present: bool
 
 
-class Journal:
-    """The journal in one SQLite file; `close` it, or use it as a context manager.
+class Journal(Closing):
+    """The journal in one store; `close` it, or use it as a context manager.
 
     Args:
-        path: The file; None: the store of this installation.
+        place: The store: a file, or the URL of a database.
         lease_s: See `LEASE_S`.
 
     Raises:
-        JournalError: The file cannot be opened, or is of a later version.
+        JournalError: The store cannot be opened, or is of a later version.
     """
 
-    def __init__(self, path: Path | None = None, *, lease_s: float = LEASE_S) -> None:
-        self.path = path or settings().store
+    def __init__(self, place: Place, *, lease_s: float = LEASE_S) -> None:
         self._lease_s = lease_s
         self._owner = str(new_owner())
-        self._held: set[str] = set()
+        self._held: dict[str, object] = {}
         chore = Chore(lease_s / BEATS, self._beat, needed=lambda: bool(self._held))
-        self._database = Database(self.path, migrate, chore)
+        self._database = Database(backend_of(place), self._move_in, chore)
         self._database.wait_open()
-        self._database.submit(self._move_in, write=True).result()
+
+    @property
+    def name(self) -> str:
+        """What a user is shown of the store; no password."""
+        return self._database.name
 
     async def find(self, key: str) -> ChatReply | None:
         """The stored reply to a call, or None."""
@@ -100,7 +107,7 @@ class Journal:
         def job(connection: Connection) -> ChatReply:
             first = rows.add(connection, record)
             connection.execute(_UNCLAIM, {"of_key": record.key})
-            self._held.discard(record.key)
+            self._held.pop(record.key, None)
             stored = None if first else rows.reply(connection, record.key)
             return stored or record.reply(replayed=False)
 
@@ -136,13 +143,15 @@ class Journal:
                 log.info("Another process is making call %s; waiting for its answer.", key[:12])
             if outcome != seen:
                 seen, since = outcome, now
-            stale = seen if now - since >= self._lease_s else None
-            await asyncio.sleep(min(pause, self._lease_s / 2))
+            patience = self._lease_s * (1 if outcome.present else ABSENT_BEATS / BEATS)
+            stale = seen if now - since >= patience else None
+            await asyncio.sleep(min(pause, patience / 2))
             pause = min(pause * 2, longest)
 
     async def _try_claim(self, key: str, stale: Holder | None) -> ChatReply | Holder | None:
         """Claims the call (None), or says who holds it, or gives its reply."""
-        future = self._database.submit(lambda connection: self._claim_job(connection, key, stale), write=True)
+        attempt = object()
+        future = self._database.submit(lambda connection: self._claim_job(connection, key, stale, attempt), write=True)
         try:
             return await finished(future)
         except asyncio.CancelledError:
@@ -150,17 +159,24 @@ class Journal:
             future.add_done_callback(lambda done: self._release_if_made(done, key))
             raise
 
-    def _claim_job(self, connection: Connection, key: str, stale: Holder | None) -> ChatReply | Holder | None:
+    def _claim_job(
+        self, connection: Connection, key: str, stale: Holder | None, attempt: object
+    ) -> ChatReply | Holder | None:
+        # A second run of this job, the connection lost at the first one's commit, may find the claim it made itself.
+        again = self._held.get(key) is attempt
+        if again:
+            del self._held[key]
         reply = rows.reply(connection, key)
         if reply is not None:
             return reply
         found = connection.execute(_HOLDER, {"key": key}).one_or_none()
-        holder = Holder(found.owner, found.beat) if found else None
-        if holder is not None:
+        if found is not None and not (again and found.owner == self._owner):
+            holder = Holder(found.owner, found.beat, present(connection, found.owner))
             if holder != stale and life(holder.owner) != "dead":
                 return holder
+        if found is not None:
             connection.execute(_UNCLAIM, {"of_key": key})
-        self._held.add(key)
+        self._held[key] = attempt
         self._enter(connection)
         connection.execute(_CLAIM, {"key": key, "owner": self._owner})
         return None
@@ -173,21 +189,25 @@ class Journal:
         """Gives a claim back, without waiting; stored replies have given theirs back already."""
 
         def job(connection: Connection) -> None:
-            self._held.discard(key)
+            self._held.pop(key, None)
             connection.execute(_GIVE_BACK, {"of_key": key, "of_owner": self._owner})
 
         if not self._database.closed:
             self._database.submit(job, write=True)
 
     def _move_in(self, connection: Connection) -> None:
-        """Enters this owner, and clears away those who died with claims in their hands."""
+        """Enters this owner, and clears away those who died: with claims in their hands, or who knows where."""
+        migrate(connection)
+        appear(connection, self._owner)
         for other in connection.execute(select(owners.c.owner)).scalars().all():
             if life(other) == "dead":
                 connection.execute(_LEAVE, {"of_owner": other})
+        # Who lives, and claims something, enters again.
+        connection.execute(_LEAVE_IDLE)
         self._enter(connection)
 
     def _enter(self, connection: Connection) -> None:
-        connection.execute(_ENTER, {"owner": self._owner, "beat": 0})
+        connection.execute(_ENTER[connection.dialect.name], {"owner": self._owner, "beat": 0})
 
     def _beat(self, connection: Connection) -> None:
         connection.execute(_BEAT, {"of_owner": self._owner})
@@ -231,17 +251,30 @@ class Journal:
         """Runs a reading job on the store, for the ledger."""
         return await self._database.read(job)
 
+    @property
+    def owner(self) -> str:
+        """Who holds what this journal has entered in the store; see `blocks.chat.owners`."""
+        return self._owner
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called."""
+        return self._database.closed
+
+    def soon(self, job: Callable[[Connection], T]) -> Future[T]:
+        """Queues a writing job and goes on; it is committed before, or with, any reply stored later.
+
+        It survives the death of the process, not a power cut.
+        """
+        return self._database.submit(job, write=True)
+
+    async def change(self, job: Callable[[Connection], T]) -> T:
+        """Runs a writing job on the store, in a transaction of its own or with others, for its upkeep."""
+        return await self._database.write(job)
+
     def close(self) -> None:
-        """Writes what is queued, gives claims back and closes the file; may be called again."""
+        """Writes what is queued, gives claims back and closes the store; may be called again."""
         if not self._database.closed:
             leave = {"of_owner": self._owner}
             self._database.submit(lambda connection: connection.execute(_LEAVE, leave), write=True)
         self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from blocks.frozen import Frozen
 
@@ -82,6 +82,20 @@ class ChatReply(Frozen):
     latency_s: float
     replayed: bool = False
     """True when the journal answered."""
+    answered_at: AwareDatetime | None = None
+    """When the answer came, UTC: of one from the journal, when it came there."""
+
+
+class ListedModel(Frozen):
+    """A model as its provider lists it; None: not said."""
+
+    id: str
+    """The name to ask it by."""
+    window: int | None = None
+    """Tokens its context holds."""
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    about: str = Field(default="", description="what the provider says of it, in a few words")
 
 
 class ChatClient(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -9,6 +10,8 @@ import uuid
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from sqlalchemy import Connection, text
 
 Life = Literal["alive", "dead", "unknown"]
 
@@ -45,6 +48,33 @@ def life(text: str) -> Life:
     if started is None and _hidden(owner.pid):
         return "unknown"
     return "alive" if started == owner.started else "dead"
+
+
+def appear(connection: Connection, owner: str) -> None:
+    """Shows others that an owner is connected, for as long as the connection lives; in PostgreSQL only."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_APPEAR, {"lock": _lock(owner)})
+
+
+def present(connection: Connection, owner: str) -> bool:
+    """Whether an owner is connected. In SQLite, which has no server that could tell, everybody is."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.execute(_PRESENT, {"lock": _lock(owner)}).scalar())
+
+
+# Shared: an owner that connects again must not wait for the end of its old connection, nor lose the lock with it.
+_APPEAR = text("SELECT pg_advisory_lock_shared(:lock)")
+# Looking at the lock, rather than trying it, keeps those who look at the same time out of each other's way.
+_PRESENT = text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND (CAST(classid AS BIGINT) << 32 | CAST(objid AS BIGINT)) = :lock)"
+)
+
+
+def _lock(owner: str) -> int:
+    return int.from_bytes(hashlib.sha256(owner.encode()).digest()[:8], "big", signed=True)
 
 
 @cache

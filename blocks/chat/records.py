@@ -48,6 +48,7 @@ class JournalRecord(Frozen):
             model=self.model,
             latency_s=self.latency_s,
             replayed=replayed,
+            answered_at=self.created_at,
         )
 
     def is_whole(self) -> bool:

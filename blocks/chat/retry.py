@@ -28,6 +28,9 @@ class RetryPolicy(BaseModel):
     max_server_wait_s: Annotated[
         float, Field(ge=0, description="longest wait the server may ask for before the call gives up, seconds")
     ] = 300.0
+    max_breaker_wait_s: Annotated[
+        float, Field(ge=0, description="longest wait for a model that is not asked because it kept failing, seconds")
+    ] = 300.0
 
 
 async def persist(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.dialects.sqlite import insert
 
+from blocks.chat.backends import INSERT
 from blocks.chat.models import ChatReply, ChatRequest, Message, Sampling, Tool, Usage
 from blocks.chat.prices import Price
 from blocks.chat.records import JournalRecord
@@ -28,14 +28,18 @@ _REPLY_COLUMNS = (
     calls.c.requests,
     calls.c.model,
     calls.c.latency_s,
+    calls.c.created_at,
 )
 # Built once: putting a statement together costs more than running it.
 _FIND = select(*_REPLY_COLUMNS).where(calls.c.key == bindparam("key"))
 _FIND_MESSAGES = select(messages.c.digest, messages.c.id).where(
     messages.c.digest.in_(bindparam("digests", expanding=True))
 )
-_ADD_CALL = insert(calls).on_conflict_do_nothing()
-_ADD_MESSAGES = insert(messages).on_conflict_do_nothing()
+_ADD_CALL = {
+    name: insert(calls).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    for name, insert in INSERT.items()
+}
+_ADD_MESSAGES = {name: insert(messages).on_conflict_do_nothing() for name, insert in INSERT.items()}
 
 
 def reply(connection: Connection, key: str) -> ChatReply | None:
@@ -51,6 +55,7 @@ def reply(connection: Connection, key: str) -> ChatReply | None:
         model=row.model,
         latency_s=row.latency_s,
         replayed=True,
+        answered_at=datetime.fromisoformat(row.created_at),
     )
 
 
@@ -77,7 +82,7 @@ def add(connection: Connection, record: JournalRecord) -> bool:
         "raw": record.raw,
         **record.usage.model_dump(),
     }
-    return connection.execute(_ADD_CALL, row).rowcount == 1
+    return connection.execute(_ADD_CALL[connection.dialect.name], row).rowcount == 1
 
 
 def keys_in_order(connection: Connection) -> list[str]:
@@ -133,10 +138,18 @@ def _usage(row: Any) -> Usage:
 def _message_ids(connection: Connection, sent: Iterable[Message]) -> list[int]:
     bodies = [message.model_dump_json(exclude_defaults=True) for message in sent]
     digests = [hashlib.sha256(body.encode()).digest() for body in bodies]
-    if not bodies:
-        return []
-    fresh = [{"digest": digest, "body": body} for digest, body in zip(digests, bodies, strict=True)]
-    connection.execute(_ADD_MESSAGES, fresh)
+    known = _known_messages(connection, digests)
+    # Most of a conversation has been kept with its earlier turns.
+    fresh = {digest: body for digest, body in zip(digests, bodies, strict=True) if digest not in known}
+    if fresh:
+        rows = [{"digest": digest, "body": body} for digest, body in fresh.items()]
+        connection.execute(_ADD_MESSAGES[connection.dialect.name], rows)
+        known |= _known_messages(connection, list(fresh))
+    return [known[digest] for digest in digests]
+
+
+def _known_messages(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
+    if not digests:
+        return {}
     found = connection.execute(_FIND_MESSAGES, {"digests": list(set(digests))})
-    ids = {row.digest: row.id for row in found}
-    return [ids[digest] for digest in digests]
+    return {bytes(row.digest): row.id for row in found}

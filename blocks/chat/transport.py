@@ -7,23 +7,30 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import httpx
+from pydantic_core import to_json
 
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import ChatTimeout, ConnectionLost, MalformedReply, UnreachableEndpoint
 
 MAX_BODY_BYTES = 64 * 2**20
 CONNECT_TIMEOUT_S = 15.0
-SHARD = 4
-"""Requests under way in one shard of the pool."""
 REDACTED = "***"
+HEADERS = {
+    "User-Agent": "trigpoint",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "Content-Type": "application/json",
+}
+TIMEOUTS = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()
 
 # At DEBUG httpcore logs whole headers, and some servers repeat the caller's in theirs. Who wants that sets it there.
 if logging.getLogger("httpcore").level == logging.NOTSET:
@@ -42,45 +49,65 @@ class Exchange:
     """From sending to the last byte."""
 
 
+class Departure(Protocol):
+    """Told when a request leaves."""
+
+    def leaves(self) -> None:
+        """Its first byte is about to be written."""
+        ...
+
+    def has_left(self) -> None:
+        """Its last byte has been written."""
+        ...
+
+
+class _Line(NamedTuple):
+    """A connection that is kept."""
+
+    send: Callable[[httpx.Request], Awaitable[httpx.Response]]
+    close: Callable[[], Awaitable[None]]
+
+
 class _Pool:
-    """The connections of one event loop, in shards.
+    """The connections of one event loop, each behind an httpx transport of its own; the one used last is taken first.
 
     httpx's pool walks all its connections several times for each request, which at a hundred in flight costs more
-    than everything else; a shard stays small. The first shard with room is taken, so that connections are used again.
+    than everything else; a pool of one has nothing to walk. Nor is there need of an httpx client around it, which
+    follows redirects, keeps cookies and merges defaults: only it knows how to find a proxy.
     """
 
     def __init__(self, trust_proxy: bool) -> None:
         self.users = 0
         self._trust_proxy = trust_proxy
         self._tls = httpx.create_ssl_context()
-        self._shards: list[tuple[httpx.AsyncClient, list[None]]] = []
+        self._all: list[_Line] = []
+        self._idle: list[_Line] = []
 
     @contextmanager
-    def client(self) -> Iterator[httpx.AsyncClient]:
-        """A client with room, for one exchange."""
-        client, busy = next((shard for shard in self._shards if len(shard[1]) < SHARD), None) or self._grow()
-        busy.append(None)
+    def line(self) -> Iterator[_Line]:
+        """A connection for one exchange."""
+        line = self._idle.pop() if self._idle else self._grow()
         try:
-            yield client
+            yield line
         finally:
-            busy.pop()
+            self._idle.append(line)
 
-    def _grow(self) -> tuple[httpx.AsyncClient, list[None]]:
-        client = httpx.AsyncClient(
-            verify=self._tls,
-            trust_env=self._trust_proxy,
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0),
-            headers={"User-Agent": "trigpoint", "Accept": "application/json"},
+    def _grow(self) -> _Line:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0)
+        if self._trust_proxy:
             # A cookie would tie calls together, of other runs and accounts too.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
-        self._shards.append((client, []))
-        return self._shards[-1]
+            cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            client = httpx.AsyncClient(verify=self._tls, limits=limits, cookies=cookies)
+            line = _Line(partial(client.send, stream=True), client.aclose)
+        else:
+            transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
+            line = _Line(transport.handle_async_request, transport.aclose)
+        self._all.append(line)
+        return line
 
     async def close(self) -> None:
-        for client, _ in self._shards:
-            await client.aclose()
+        for line in self._all:
+            await line.close()
 
 
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, _Pool]] = WeakKeyDictionary()
@@ -120,7 +147,9 @@ class Transport:
             del self._pools[self._trust_proxy]
             await pool.close()
 
-    async def post(self, endpoint: Endpoint, body: Mapping[str, Any], key: str, timeout_s: float) -> Exchange:
+    async def post(
+        self, endpoint: Endpoint, body: Mapping[str, Any], key: str, timeout_s: float, leg: Departure | None = None
+    ) -> Exchange:
         """Sends a chat call and reads the whole reply, whatever its status.
 
         Args:
@@ -129,6 +158,7 @@ class Transport:
             key: The call's journal key, sent as Idempotency-Key: a provider that heeds it will not bill a repeated
                 request twice.
             timeout_s: Seconds for all of it.
+            leg: Told when it leaves.
 
         Raises:
             UnreachableEndpoint: No connection came about.
@@ -136,12 +166,36 @@ class Transport:
             ChatTimeout: The time ran out.
             MalformedReply: The reply is larger than any chat completion.
         """
+        return await self._exchange(endpoint, _request(endpoint, body, key, leg), timeout_s)
+
+    async def look_up(self, endpoint: Endpoint, url: str, body: Mapping[str, Any] | None, timeout_s: float) -> Exchange:
+        """Asks for something else than a chat call: a GET, or a POST where there is a body.
+
+        Args:
+            endpoint: Whose key and query are sent.
+            url: Where to, at that endpoint.
+            body: The JSON body of a POST.
+            timeout_s: Seconds for all of it.
+
+        Raises:
+            ChatError: As of `post`.
+        """
+        request = httpx.Request(
+            "POST" if body else "GET",
+            url,
+            content=json.dumps(body).encode() if body else None,
+            headers={**HEADERS, **endpoint.headers},
+            extensions={"timeout": TIMEOUTS},
+        )
+        return await self._exchange(endpoint, _with_query(request, endpoint), timeout_s)
+
+    async def _exchange(self, endpoint: Endpoint, request: httpx.Request, timeout_s: float) -> Exchange:
         pool = self._take_share()
         started = time.perf_counter()
         try:
             async with asyncio.timeout(timeout_s):
-                with pool.client() as client:
-                    response = await client.send(self._request(client, endpoint, body, key), stream=True)
+                with pool.line() as line:
+                    response = await line.send(request)
                     try:
                         raw = await _read(response, endpoint)
                     finally:
@@ -160,18 +214,38 @@ class Transport:
         headers = {name.lower(): _struck(value, endpoint) for name, value in response.headers.items()}
         return Exchange(response.status_code, headers, text, time.perf_counter() - started)
 
-    @staticmethod
-    def _request(client: httpx.AsyncClient, endpoint: Endpoint, body: Mapping[str, Any], key: str) -> httpx.Request:
-        request = client.build_request(
-            "POST",
-            endpoint.chat_url,
-            content=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
-            headers={"Content-Type": "application/json", "Idempotency-Key": key, **endpoint.headers},
-        )
-        if endpoint.query:
-            # A query may hold a key, and httpx logs URLs: it goes onto the wire without being in the URL.
-            request.extensions["target"] = request.url.raw_path + b"?" + endpoint.query.encode()
-        return request
+
+def _request(endpoint: Endpoint, body: Mapping[str, Any], key: str, leg: Departure | None) -> httpx.Request:
+    request = httpx.Request(
+        "POST",
+        _url(endpoint.chat_url),
+        content=to_json(body),
+        headers={**HEADERS, "Idempotency-Key": key, **endpoint.headers},
+        extensions={"timeout": TIMEOUTS},
+    )
+    if leg is not None:
+        request.extensions["trace"] = partial(_trace, leg)
+    return _with_query(request, endpoint)
+
+
+def _with_query(request: httpx.Request, endpoint: Endpoint) -> httpx.Request:
+    if endpoint.query:
+        # A query may hold a key, and httpx logs URLs: it goes onto the wire without being in the URL.
+        request.extensions["target"] = request.url.raw_path + b"?" + endpoint.query.encode()
+    return request
+
+
+@lru_cache(maxsize=64)
+def _url(address: str) -> httpx.URL:
+    """Parsed once: that costs as much as sending."""
+    return httpx.URL(address)
+
+
+async def _trace(leg: Departure, event: str, _: Mapping[str, Any]) -> None:
+    if event.endswith(".send_request_headers.started"):
+        leg.leaves()
+    elif event.endswith(".send_request_body.complete"):
+        leg.has_left()
 
 
 async def _read(response: httpx.Response, endpoint: Endpoint) -> bytes:

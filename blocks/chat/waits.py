@@ -34,6 +34,18 @@ def server_wait(headers: Mapping[str, str], now: float | None = None) -> float |
     return _reset(headers, now) if asked is None else asked
 
 
+def exhausted_s(headers: Mapping[str, str], now: float | None = None) -> float:
+    """Seconds until a limit that a reply says is used up is reset; 0: none is.
+
+    Args:
+        headers: Response headers, names in lower case.
+        now: Seconds since 1970; None: the clock.
+    """
+    used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}", "") == "0"]
+    waits = [parse_reset(headers.get(f"x-ratelimit-reset-{kind}", ""), now or time.time()) for kind in used_up]
+    return max((wait for wait in waits if wait is not None and math.isfinite(wait)), default=0.0)
+
+
 def parse_reset(text: str, now: float) -> float | None:
     """Seconds until a rate limit's reset.
 

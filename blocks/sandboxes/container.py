@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,20 @@ logger = logging.getLogger(__name__)
 
 LABEL_RUN = "trigpoint.run"
 LABEL_OWNER = "trigpoint.owner"
+LABEL_CONTAINER = "trigpoint.container"
+"""Id of the container of the same engine that the owner runs in, where it does."""
 LABEL_PROTOCOL = "trigpoint.protocol"
+LABEL_FLOW_RUN = "trigpoint.flow-run"
+"""The flow run a sandbox serves, where it was known when the container was made."""
+LABEL_ROLE = "trigpoint.role"
+SANDBOX_ROLE = "sandbox"
 USER = "65534:65534"
 SCRATCH = "/tmp"
 ZYGOTE_BYTES = 2 * 2**30
 """Memory for the zygote itself: its libraries, the dataset as a file and as a frame, and reading it."""
+SEATS = 32
+"""Sandboxes are made for so many sessions or a multiple, whatever a run wants of them: a ceiling costs nothing, and
+what one flow leaves waiting then fits the next."""
 MEMORY_SHARE = 0.8
 """Largest share of the engine's memory one sandbox may be given."""
 _SPARE_TASKS = 32
@@ -39,6 +49,7 @@ class Facts:
         enforces: Which limits the engine says it can enforce.
         warnings: What it warns of.
         version: Of the engine.
+        name: Of its machine.
     """
 
     memory: int
@@ -47,6 +58,7 @@ class Facts:
     enforces: Mapping[str, bool]
     warnings: tuple[str, ...]
     version: str
+    name: str = ""
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> Facts:
@@ -67,6 +79,7 @@ class Facts:
             enforces=enforces,
             warnings=tuple(info.get("Warnings") or ()),
             version=str(info.get("ServerVersion") or ""),
+            name=str(info.get("Name") or ""),
         )
 
 
@@ -82,14 +95,15 @@ class Sizes:
     @classmethod
     def of(cls, limits: SandboxLimits, facts: Facts) -> Sizes:
         """Room for every session at its own limit, or as much as the machine can give."""
+        sessions = ceil(limits.max_sessions / SEATS) * SEATS
         # The dataset passes through a file there on its way in.
-        scratch = limits.scratch_bytes * limits.max_sessions + limits.max_dataset_bytes + _SPARE_SCRATCH
+        scratch = limits.scratch_bytes * sessions + limits.max_dataset_bytes + _SPARE_SCRATCH
         # Pages of the scratch file system count as memory of the container.
-        wanted = ZYGOTE_BYTES + limits.memory_bytes * limits.max_sessions + scratch
+        wanted = ZYGOTE_BYTES + limits.memory_bytes * sessions + scratch
         memory = min(wanted, int(facts.memory * MEMORY_SHARE)) if facts.memory else wanted
         return cls(
             memory=memory,
-            tasks=(limits.max_threads + 2) * limits.max_sessions + _SPARE_TASKS,
+            tasks=(limits.max_threads + 2) * sessions + _SPARE_TASKS,
             cpus=min(limits.cpus, float(facts.cpus)),
             scratch=min(scratch, memory),
         )
@@ -136,6 +150,7 @@ def labels_of(image_labels: Mapping[str, str], run: str, owner: str, more: Mappi
     """The container's labels: who owns it, to which run it belongs."""
     return {
         **more,
+        LABEL_ROLE: SANDBOX_ROLE,
         LABEL_RUN: run,
         LABEL_OWNER: owner,
         LABEL_PROTOCOL: image_labels.get(LABEL_PROTOCOL, str(PROTOCOL_VERSION)),

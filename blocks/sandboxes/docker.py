@@ -11,36 +11,32 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import threading
-import time
+import os
 import uuid
-from collections.abc import Mapping
-from math import ceil
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import astuple
+from typing import Any, NamedTuple, TypeVar
 
 import docker
-import requests
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound
 
 from blocks.errors import SandboxError, SandboxUnavailable
-from blocks.sandboxes import container, owner
+from blocks.sandboxes import container, owner, warm
+from blocks.sandboxes.attached import GONE, DockerTransport, is_running, remove
 from blocks.sandboxes.engine import Engine, explain
+from blocks.sandboxes.holders import Holder, fingerprint, holder_of, name_of
 from blocks.sandboxes.models import SandboxLimits
-from blocks.sandboxes.runtime import Diagnostics, Runtime, Transport
-from blocks.sandboxes.streams import Demultiplexer, byte_stream
+from blocks.sandboxes.orphans import is_orphan
+from blocks.sandboxes.runtime import Runtime, program_options
 from blocks.settings import settings
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
-END_PATIENCE_S = 3.0
-"""Seconds a zygote that was asked to end gets before its stream is cut."""
-CUT_PATIENCE_S = 2.0
-"""Seconds a container whose stream was cut gets before it is removed by force."""
-REMOVAL_DEADLINE_S = 20.0
 RUN_ID = uuid.uuid4().hex[:12]
 _numbers = itertools.count(1)
-_GONE = (requests.exceptions.RequestException, APIError)
 
 
 class Image(NamedTuple):
@@ -63,6 +59,7 @@ class DockerRuntime(Runtime):
     """
 
     name = "docker"
+    keeps = True
 
     def __init__(
         self,
@@ -80,6 +77,7 @@ class DockerRuntime(Runtime):
         self._labels = dict(labels or {})
         self._pinned: Image | None = None
         self._facts: container.Facts | None = None
+        self._home: Mapping[str, str] | None = None
 
     async def check(self) -> None:
         """Find out whether the engine answers and has a fitting image.
@@ -116,8 +114,34 @@ class DockerRuntime(Runtime):
             raise
 
     async def reap(self) -> int:
-        """Remove containers of owners of this host that no longer live."""
+        """Remove containers of owners that no longer live: processes of this host, or of containers that are gone."""
         return await asyncio.to_thread(self._reap)
+
+    async def fingerprint(self, limits: SandboxLimits, sha256: str) -> str:
+        """By which a warm sandbox of this realm, image, limits and dataset is found.
+
+        Raises:
+            SandboxUnavailable: See `check`.
+        """
+        await self.check()
+        if self._facts is None or self._pinned is None:
+            raise AssertionError("a checked runtime has an image")
+        # A session's limits are told when it is opened; these are the container's own.
+        sizes = (*astuple(container.Sizes.of(limits, self._facts)), limits.max_columns, limits.preload)
+        made_of = [PROTOCOL_VERSION, self._pinned.id, self.runtime, self.allow_weak, sizes, sha256]
+        return fingerprint(self.realm, made_of)
+
+    async def revive(self, fingerprint: str, limits: SandboxLimits) -> DockerTransport | None:
+        """Take a container that waits with this fingerprint."""
+        return await asyncio.to_thread(self._revive, fingerprint, limits)
+
+    async def parked(self) -> list[str]:
+        """Fingerprints of the containers of this realm that wait."""
+        return await self._ask(lambda client: warm.parked(client, self.realm))
+
+    async def trim(self, keep: int) -> int:
+        """Remove waiting containers until no more than `keep` are left, those that end soonest first."""
+        return await self._ask(lambda client: warm.trim(client, self.realm, keep, remove))
 
     def close(self) -> None:
         """Let go of the engine: ends the tunnel to one behind ssh. May be called again."""
@@ -130,6 +154,18 @@ class DockerRuntime(Runtime):
         finally:
             client.close()
 
+    async def _ask(self, question: Callable[[docker.APIClient], T]) -> T:
+        def asked() -> T:
+            client = self._engine.client()
+            try:
+                return question(client)
+            except GONE as error:
+                raise explain(self._engine.url, error) from error
+            finally:
+                client.close()
+
+        return await asyncio.to_thread(asked)
+
     def _look(self, client: docker.APIClient) -> tuple[container.Facts, Image]:
         """The engine's facts and the image, asked once: a rebuilt sandbox must be made of the same image."""
         if self._facts is None or self._pinned is None:
@@ -141,7 +177,7 @@ class DockerRuntime(Runtime):
                     f"The Docker engine at {self._engine.url} has no image {self.image}.",
                     "Build it with `make sandbox-image`.",
                 ) from error
-            except _GONE as error:
+            except GONE as error:
                 raise explain(self._engine.url, error) from error
             labels = (found.get("Config") or {}).get("Labels") or {}
             _check_protocol(self.image, labels)
@@ -156,7 +192,7 @@ class DockerRuntime(Runtime):
         try:
             facts, image = self._look(client)
             sizes = container.Sizes.of(limits, facts)
-            answer = self._create(client, image, sizes)
+            answer = self._create(client, image, sizes, program_options(limits, allow_weak=self.allow_weak))
             created = answer["Id"]
             # Attached before it starts, so that the first byte is not missed and none is buffered elsewhere.
             params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
@@ -164,32 +200,77 @@ class DockerRuntime(Runtime):
             client.start(created)
         except BaseException as error:
             if created:
-                with contextlib.suppress(*_GONE):
+                with contextlib.suppress(*GONE):
                     client.remove_container(created, force=True)
             client.close()
-            if isinstance(error, _GONE):
+            if isinstance(error, GONE):
                 raise self._refusal(error) from error
             raise
         warnings = list(answer.get("Warnings") or ())
         walls = container.outer_walls(facts, sizes, self.runtime, warnings)
-        return DockerTransport(client, created, image.id, attached, walls)
+        return DockerTransport(client, created, image.id, attached, walls, facts.name)
 
-    def _create(self, client: docker.APIClient, image: Image, sizes: container.Sizes) -> dict[str, Any]:
+    def _revive(self, wanted: str, limits: SandboxLimits) -> DockerTransport | None:
+        client = self._engine.client()
+        taken = None
+        try:
+            facts, image = self._look(client)
+            home = self._home_label(client).get(container.LABEL_CONTAINER, "")
+            holder = Holder(owner.owner_tag(), self._served(), home)
+            walls = container.outer_walls(facts, container.Sizes.of(limits, facts), self.runtime, [])
+            for container_id, attached in warm.claim(client, wanted, holder):
+                transport = DockerTransport(client, container_id, image.id, attached, walls, facts.name)
+                if transport.is_welcome(warm.WELCOME_S):
+                    taken = transport
+                    warm.sign(client, container_id, holder)
+                    return taken
+                transport.let_go(close_client=False)
+        except GONE as error:
+            logger.warning("no warm sandbox could be taken: %s", explain(self._engine.url, error))
+        finally:
+            if taken is None:
+                client.close()
+        return None
+
+    def _create(
+        self, client: docker.APIClient, image: Image, sizes: container.Sizes, options: list[str]
+    ) -> dict[str, Any]:
         tag = owner.owner_tag()
         answer: dict[str, Any] = client.create_container(
             image.id,
-            command=["--allow-weak"] if self.allow_weak else None,
+            command=["--keepable", *options],
             hostname="sandbox",
             user=container.USER,
             stdin_open=True,
             network_disabled=True,
             name=f"trigpoint-{RUN_ID}-{next(_numbers)}",
             host_config=client.create_host_config(**container.host_options(sizes, self.runtime)),
-            labels=container.labels_of(image.labels, RUN_ID, tag, self._labels),
+            labels=container.labels_of(image.labels, RUN_ID, tag, self._more_labels(client)),
             # The client's proxy settings, with their passwords, are not the sandbox's business.
             use_config_proxy=False,
         )
         return answer
+
+    def _more_labels(self, client: docker.APIClient) -> dict[str, str]:
+        serves = self._served()
+        run = {container.LABEL_FLOW_RUN: serves} if serves else {}
+        return {**self._labels, **self._home_label(client), **run}
+
+    def _served(self) -> str:
+        # In a flow run's container Prefect names the run before any of our code is loaded.
+        return self.serves or os.environ.get("PREFECT__FLOW_RUN_ID", "")
+
+    def _home_label(self, client: docker.APIClient) -> Mapping[str, str]:
+        """Names the container this process runs in, if it is one of this engine's.
+
+        Nobody else sees the processes in a container, so nobody could tell that an owner in there is dead: a process
+        number of another container means nothing. The engine can tell it of the container.
+        """
+        if self._home is None:
+            own = owner.container_id()
+            known = own is not None and is_running(client, own)
+            self._home = {container.LABEL_CONTAINER: own} if own is not None and known else {}
+        return self._home
 
     def _refusal(self, error: Exception) -> SandboxUnavailable | SandboxError:
         if isinstance(error, ImageNotFound):
@@ -213,150 +294,15 @@ class DockerRuntime(Runtime):
         count = 0
         try:
             for found in client.containers(all=True, filters={"label": container.LABEL_OWNER}):
-                tag = found["Labels"].get(container.LABEL_OWNER, "")
-                if owner.owner_is_gone(tag):
-                    logger.info("removing container %s, left by %s", found["Id"][:12], tag)
-                    _remove(client, found["Id"])
+                if is_orphan(client, found):
+                    logger.info("removing container %s, left by %s", name_of(found), holder_of(found).owner or "nobody")
+                    remove(client, found["Id"])
                     count += 1
-        except _GONE as error:
+        except GONE as error:
             raise explain(self._engine.url, error) from error
         finally:
             client.close()
         return count
-
-
-class DockerTransport(Transport):
-    """The attached stream of a container.
-
-    Args:
-        client: A client of its own.
-        container_id: The started container.
-        image_id: Id of its image.
-        attached: What `attach_socket` returned.
-        walls: The outer walls in force.
-    """
-
-    runtime = "docker"
-
-    def __init__(
-        self, client: docker.APIClient, container_id: str, image_id: str, attached: Any, walls: dict[str, Any]
-    ) -> None:
-        self.container_id = container_id
-        self.image_digest = image_id
-        self._client = client
-        self._stream = byte_stream(attached)
-        self._walls = {"outer": walls}
-        self._log = Diagnostics()
-        self._demultiplexer = Demultiplexer(self._log.add)
-        self._born = int(time.time())
-        self._ended = False
-        self._reading, self._writing = threading.Lock(), threading.Lock()
-        self._removal = threading.Lock()
-        self._removed = False
-
-    @property
-    def walls(self) -> Mapping[str, Any]:
-        """The outer wall's limits."""
-        return self._walls
-
-    @property
-    def started(self) -> bool:
-        """Whether the stream is still there; asked of the engine only when somebody reads."""
-        return not self._ended and self._running()
-
-    def read(self) -> bytes:
-        """The next bytes the zygote wrote; empty when the stream has ended."""
-        with self._reading:
-            while not self._ended:
-                data = self._stream.recv()
-                if not data:
-                    break
-                try:
-                    out = self._demultiplexer.feed(data)
-                except ValueError as error:
-                    self._log.add(f"\nthe attached stream broke: {error}\n".encode())
-                    break
-                if out:
-                    return out
-            self._ended = True
-            return b""
-
-    def write(self, data: bytes) -> None:
-        """Hand all bytes to the zygote.
-
-        Raises:
-            OSError: The stream has ended.
-        """
-        with self._writing:
-            if self._ended:
-                raise BrokenPipeError("the stream has ended")
-            self._stream.sendall(data)
-
-    def abandon(self) -> None:
-        """Cut the stream: the zygote reads the end of its input and goes, and the engine removes the container."""
-        self._ended = True
-        self._stream.cut()
-
-    async def close(self) -> None:
-        """Wait until the container is gone; remove it by force when it does not go by itself."""
-        await asyncio.to_thread(self._close)
-
-    def diagnostics(self) -> str:
-        """The end of the zygote's log."""
-        return self._log.text()
-
-    async def post_mortem(self) -> str:
-        """How the container ended, from the engine's events."""
-        return await asyncio.to_thread(self._post_mortem)
-
-    def _running(self) -> bool:
-        try:
-            return bool(self._client.inspect_container(self.container_id)["State"]["Running"])
-        except _GONE:
-            return False
-
-    def _close(self) -> None:
-        with self._removal:
-            if self._removed:
-                return
-            self._removed = True
-            # A zygote told to end closes the stream by itself; one that is stuck does not.
-            if self._ended or not self._wait_removed(END_PATIENCE_S):
-                self.abandon()
-                if not self._wait_removed(CUT_PATIENCE_S):
-                    _remove(self._client, self.container_id)
-            self.abandon()
-            for in_use in (self._reading, self._writing):
-                if in_use.acquire(timeout=REMOVAL_DEADLINE_S):
-                    in_use.release()
-            self._stream.close()
-            self._client.close()
-
-    def _wait_removed(self, patience_s: float) -> bool:
-        try:
-            self._client.wait(self.container_id, timeout=ceil(patience_s), condition="removed")
-        except NotFound:
-            return True
-        except (requests.exceptions.Timeout, requests.exceptions.ConnectionError):
-            return False
-        except APIError as error:
-            logger.warning("container %s: %s", self.container_id[:12], error)
-            return False
-        return True
-
-    def _post_mortem(self) -> str:
-        filters = {"container": self.container_id, "type": "container"}
-        try:
-            until = int(time.time()) + 1
-            found = list(self._client.events(since=self._born - 1, until=until, filters=filters, decode=True))
-        except _GONE:
-            return ""
-        words = ["out of memory"] if any(event.get("status") == "oom" for event in found) else []
-        for event in found:
-            if event.get("status") == "die":
-                code = event.get("Actor", {}).get("Attributes", {}).get("exitCode", "?")
-                words.append(f"the container ended with exit code {code}")
-        return ", ".join(words)
 
 
 def _check_protocol(image: str, labels: Mapping[str, str]) -> None:
@@ -371,18 +317,3 @@ def _check_protocol(image: str, labels: Mapping[str, str]) -> None:
 def _abandon(starting: asyncio.Future[DockerTransport]) -> None:
     if not starting.cancelled() and starting.exception() is None:
         starting.result().abandon()
-
-
-def _remove(client: docker.APIClient, container_id: str) -> None:
-    """Remove a container by force and wait until it is gone."""
-    deadline = time.monotonic() + REMOVAL_DEADLINE_S
-    while time.monotonic() < deadline:
-        try:
-            client.remove_container(container_id, force=True)
-        except NotFound:
-            return
-        except _GONE as error:
-            # "removal is already in progress" among others: the next look tells.
-            logger.debug("container %s: %s", container_id[:12], error)
-        time.sleep(0.1)
-    logger.warning("container %s could not be removed within %g s", container_id[:12], REMOVAL_DEADLINE_S)

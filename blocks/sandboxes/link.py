@@ -46,6 +46,8 @@ class Hello(BaseModel):
     libraries: dict[str, str]
     walls: dict[str, Any]
     pid: int
+    loaded: dict[str, Any] | None = None
+    """The dataset it has already, as LOADED says it."""
 
 
 Sink = Callable[[Frame], None]
@@ -147,6 +149,30 @@ class Link:
         if loaded.sha256 != digest:
             raise SandboxError("The dataset changed on its way into the sandbox.")
         return loaded
+
+    def take_over(self, name: str, sha256: str) -> LoadedDataset:
+        """The dataset that the zygote has from an earlier run.
+
+        Raises:
+            SandboxError: It has none, or another.
+        """
+        loaded = LoadedDataset.model_validate({"name": name, **(self.hello.loaded or {})})
+        if loaded.sha256 != sha256:
+            raise SandboxError("The sandbox was kept with another dataset.")
+        return loaded
+
+    async def park(self, fingerprint: str, idle_s: float) -> None:
+        """Have the zygote let go of this host and wait for another; the link has ended then.
+
+        Raises:
+            SandboxError: The zygote or its runtime would not; the link must be closed.
+            SandboxLost: It died.
+        """
+        await self.request(Kind.PARK, 0, {"idle_s": idle_s}, Kind.PARKED)
+        self._closing = True
+        self._channel.stop_writing()
+        await self.transport.park(fingerprint, idle_s)
+        self.fail(Loss("died", "the sandbox was parked"))
 
     async def request(
         self, kind: Kind, session: int, payload: dict[str, Any], answer: Kind, timeout_s: float = REQUEST_DEADLINE_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -10,6 +11,9 @@ from blocks.frozen import Frozen
 
 CellStatus = Literal["ok", "error", "timeout", "memory", "killed", "lost"]
 RuntimeName = Literal["docker", "process"]
+IncidentKind = Literal["died", "stuck", "protocol", "memory", "session", "engine"]
+"""memory: the kernel ended it for want of memory; session: one alone did not end its cell and was replaced; engine: no
+sandbox can be started any more, because the engine, its image or the kernel no longer lets us."""
 TaggedValue = dict[str, Any]
 """A typed value as the session sent it, see `sandbox_image.zygote.values`: {"t": tag, ...}. Plain JSON."""
 
@@ -33,6 +37,10 @@ class SandboxLimits(Frozen):
     load_timeout_s: Annotated[float, Field(gt=0, description="seconds for reading the dataset")] = 120.0
     max_dataset_bytes: Annotated[int, Field(ge=1, description="largest dataset file")] = 2**30
     max_columns: Annotated[int, Field(ge=1, description="most columns a dataset may have")] = 5_000
+    preload: Annotated[
+        Literal["all", "tables"],
+        Field(description="libraries ready in every session; tables: pandas and numpy alone, in a quarter of the time"),
+    ] = "all"
 
 
 class CellError(Frozen):
@@ -151,12 +159,27 @@ class SandboxStats(BaseModel):
 
 
 class Incident(Frozen):
-    """One loss of a zygote."""
+    """One loss: of a zygote with its sessions, of a session alone, or of the engine."""
 
     at: AwareDatetime
-    kind: Literal["died", "stuck", "protocol"]
+    kind: IncidentKind
     reason: str
+    dataset: str = ""
+    """Short name of the dataset."""
+    runtime: RuntimeName
+    host: str = ""
+    """Name of the machine it happened on."""
+    sandbox: str = ""
+    """Id of the container, or number of the process; empty where none had come up."""
+    recovered_s: float | None = None
+    """Seconds from the news of the loss until a fresh one was there; None when there is none, or not yet."""
+    failure: str = ""
+    """Why it could not be built again."""
     diagnostics: str = ""
     """The last lines the zygote wrote to its log."""
     sessions: tuple[int, ...] = ()
     """The sessions whose namespace was lost."""
+
+
+Observer = Callable[[Incident], None]
+"""Told of each incident once it is over, however it went. Called in the event loop: it must not block."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from blocks.errors import SandboxError, TrigpointError
-from blocks.sandboxes.models import SandboxLimits
+from blocks.sandboxes.models import Observer, SandboxLimits
 from blocks.sandboxes.runtime import Runtime, Transport
 from blocks.sandboxes.sandbox import Sandbox, check_dataset
 
 logger = logging.getLogger(__name__)
 
 Slot = Callable[[], AbstractAsyncContextManager[None]]
+FreeSlots = Callable[[], Awaitable[int]]
+"""How many slots nobody holds at the moment."""
 
 
 class SandboxPool:
@@ -31,6 +34,10 @@ class SandboxPool:
         limits: Limits of every sandbox.
         max_sandboxes: Sandboxes alive at once in this process; further `open`s wait.
         slot: Entered for the life of each sandbox, after the in-process slot: a limit shared with other processes.
+        free_slots: Of that limit. Sandboxes that wait for a next run never take the place of one that is wanted.
+        observer: Told of each incident.
+        warm_s: How long a sandbox, once its block has ended well, waits for a next one on the same dataset, in this
+            process or another; 0: it ends at once.
     """
 
     def __init__(
@@ -40,11 +47,18 @@ class SandboxPool:
         limits: SandboxLimits | None = None,
         max_sandboxes: int = 4,
         slot: Slot | None = None,
+        free_slots: FreeSlots | None = None,
+        observer: Observer | None = None,
+        warm_s: float = 0.0,
     ) -> None:
         self.runtime = runtime
         self.limits = limits or SandboxLimits()
+        self.warm_s = warm_s
+        self._max_sandboxes = max_sandboxes
         self._slots = asyncio.Semaphore(max_sandboxes)
         self._slot = slot
+        self._free_slots = free_slots
+        self.observer = observer
         self._closed = False
         self._blank: deque[Future[Transport]] = deque()
         self._open: set[Sandbox] = set()
@@ -66,8 +80,12 @@ class SandboxPool:
             threading.Thread(target=_start_blank, args=arguments, name="sandbox-prewarm", daemon=True).start()
 
     @contextlib.asynccontextmanager
-    async def open(self, dataset: Path) -> AsyncIterator[Sandbox]:
+    async def open(self, dataset: Path, *, slug: str = "") -> AsyncIterator[Sandbox]:
         """Open a sandbox on a dataset for the length of the block; waits for a free slot.
+
+        Args:
+            dataset: A CSV file.
+            slug: The dataset's short name, for incidents; the file's stem when not given.
 
         Raises:
             DatasetError: The file is missing, too large, or not a table.
@@ -78,14 +96,27 @@ class SandboxPool:
             raise SandboxError("The pool is closed.", "Make a new one.")
         check_dataset(dataset, self.limits)
         async with self._slots, self._slot() if self._slot is not None else contextlib.nullcontext():
-            transport = await self._take_blank()
-            sandbox = await Sandbox.open(self.runtime, dataset, limits=self.limits, transport=transport)
+            sandbox = await self._warm(dataset, slug) or await self._fresh(dataset, slug)
             self._open.add(sandbox)
             try:
                 yield sandbox
+                if self.warm_s:
+                    await asyncio.shield(sandbox.park(self.warm_s))
             finally:
                 self._open.discard(sandbox)
                 await asyncio.shield(sandbox.close())
+
+    async def count_warm(self, datasets: Iterable[Path]) -> int:
+        """How many of these files a sandbox waits with.
+
+        Raises:
+            SandboxUnavailable: The runtime cannot be used here.
+        """
+        waiting = await self.runtime.parked()
+        if not waiting:
+            return 0
+        prints = [await self._fingerprint(path) for path in datasets if await asyncio.to_thread(path.is_file)]
+        return sum(found in waiting for _, found in prints)
 
     async def close(self) -> None:
         """End every sandbox still open and every zygote nobody took. May be called again."""
@@ -96,6 +127,47 @@ class SandboxPool:
             future = self._blank.popleft()
             with contextlib.suppress(TrigpointError):
                 await (await asyncio.wrap_future(future)).close()
+
+    async def _fingerprint(self, dataset: Path) -> tuple[str, str]:
+        """Of the file, and of a sandbox with it."""
+        sha256 = await asyncio.to_thread(_sha256, dataset)
+        return sha256, await self.runtime.fingerprint(self.limits, sha256)
+
+    async def _warm(self, dataset: Path, slug: str) -> Sandbox | None:
+        """A sandbox that waits with this dataset, if there is one."""
+        if not self.warm_s or not self.runtime.keeps:
+            return None
+        sha256, fingerprint = await self._fingerprint(dataset)
+        transport = await self.runtime.revive(fingerprint, self.limits)
+        if transport is None:
+            return None
+        try:
+            return await Sandbox.open(
+                self.runtime,
+                dataset,
+                limits=self.limits,
+                slug=slug,
+                transport=transport,
+                kept=sha256,
+                observer=self.observer,
+            )
+        except SandboxError as error:
+            logger.warning("a warm sandbox was of no use: %s", error)
+            return None
+
+    async def _fresh(self, dataset: Path, slug: str) -> Sandbox:
+        """A new sandbox. Those that only wait make room: with it there are never more than there may be."""
+        if self.runtime.keeps and await self.runtime.parked():
+            await self.runtime.trim(await self._spare())
+        transport = await self._take_blank()
+        return await Sandbox.open(
+            self.runtime, dataset, limits=self.limits, slug=slug, transport=transport, observer=self.observer
+        )
+
+    async def _spare(self) -> int:
+        """How many may wait, while everybody who holds a slot has a sandbox."""
+        spare = self._max_sandboxes - len(self._open) - 1
+        return max(0, spare if self._free_slots is None else min(spare, await self._free_slots()))
 
     async def _take_blank(self) -> Transport | None:
         """A zygote started ahead that is still alive, if there is one."""
@@ -115,6 +187,11 @@ class SandboxPool:
                 return transport
             await transport.close()
         return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _has_started(transport: Transport) -> bool:

@@ -31,7 +31,7 @@ from typing import Any
 from blocks.errors import SandboxError, SandboxUnavailable
 from blocks.sandboxes import owner
 from blocks.sandboxes.models import SandboxLimits
-from blocks.sandboxes.runtime import Diagnostics, Runtime, Transport, libraries_digest
+from blocks.sandboxes.runtime import Diagnostics, Runtime, Transport, libraries_digest, program_options
 from blocks.sandboxes.spawn import Order, spawn
 from sandbox_image.zygote.preload import LIBRARIES
 
@@ -96,7 +96,7 @@ class ProcessRuntime(Runtime):
             scratch = folder / "scratch"
             scratch.mkdir(mode=0o700)
             (folder / _OWNER_FILE).write_text(json.dumps({"owner": owner.owner_tag()}))
-            order = Order(self._command(folder, scratch), _environment(scratch), str(scratch))
+            order = Order(self._command(folder, scratch, limits), _environment(scratch), str(scratch))
             starting = spawn(order)
             process = await asyncio.shield(asyncio.wrap_future(starting))
         except asyncio.CancelledError:
@@ -111,10 +111,9 @@ class ProcessRuntime(Runtime):
         """Remove private folders whose owner no longer lives. The processes ended with their owner."""
         return await asyncio.to_thread(_reap)
 
-    def _command(self, folder: Path, scratch: Path) -> list[str]:
+    def _command(self, folder: Path, scratch: Path, limits: SandboxLimits) -> list[str]:
         zygote = [sys.executable, "-s", "-P", "-B", "-m", "sandbox_image.zygote", "--scratch", str(scratch)]
-        if self.allow_weak:
-            zygote.append("--allow-weak")
+        zygote += program_options(limits, allow_weak=self.allow_weak)
         return [sys.executable, "-I", "-S", str(_WARDEN), str(os.getpid()), str(folder), *zygote]
 
 
@@ -132,6 +131,7 @@ class ProcessTransport(Transport):
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
+        self.place, self.host = str(process.pid), platform.node()
         self._process = process
         self._folder = folder
         self._stdin, self._stdout = process.stdin, process.stdout
@@ -316,8 +316,9 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _reap() -> int:
-    count = 0
+def left_folders() -> list[Path]:
+    """Private folders of this user whose owner no longer lives."""
+    found = []
     for folder in Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*"):
         try:
             mine = folder.stat().st_uid == os.getuid() and not folder.is_symlink()
@@ -325,7 +326,13 @@ def _reap() -> int:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if owner.owner_is_gone(str(tag)):
-            logger.info("removing %s, left by %s", folder, tag)
-            shutil.rmtree(folder, ignore_errors=True)
-            count += 1
-    return count
+            found.append(folder)
+    return found
+
+
+def _reap() -> int:
+    folders = left_folders()
+    for folder in folders:
+        logger.info("removing %s, its owner is gone", folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(folders)

@@ -9,8 +9,11 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from blocks.errors import SandboxError
 from blocks.sandboxes.models import RuntimeName, SandboxLimits
 
+OUT_OF_MEMORY = "out of memory"
+"""What a post mortem says where the kernel ended something for want of memory."""
 DIAGNOSTIC_BYTES = 16 * 1024
 
 
@@ -50,6 +53,11 @@ class Transport(ABC):
     image_digest: str = ""
     """Identity of what runs; empty when it follows from the libraries the zygote reports (process runtime)."""
 
+    place: str = ""
+    """Id of the container, or number of the process."""
+    host: str = ""
+    """Name of the machine it runs on."""
+
     @property
     @abstractmethod
     def walls(self) -> Mapping[str, Any]:
@@ -80,6 +88,14 @@ class Transport(ABC):
     async def close(self) -> None:
         """End the zygote and wait until nothing of it is left. Never raises; may be called again."""
 
+    async def park(self, fingerprint: str, idle_s: float) -> None:
+        """Leave a zygote that has let this host go to whoever asks its runtime for the fingerprint.
+
+        Raises:
+            SandboxError: It cannot be left.
+        """
+        raise SandboxError(f"A sandbox of the {self.runtime} runtime ends with its run.")
+
     @abstractmethod
     def diagnostics(self) -> str:
         """The end of the zygote's log, for an incident report."""
@@ -93,6 +109,12 @@ class Runtime(ABC):
     """A way to run zygotes."""
 
     name: RuntimeName
+    keeps: bool = False
+    """Whether its sandboxes can outlive their run: whether they can be parked, and what follows from it."""
+    realm: str = ""
+    """Whose cap its sandboxes count against; parked ones of another realm are left alone."""
+    serves: str = ""
+    """Id of the flow run that sandboxes started from now on are for; empty while it is not known."""
 
     @abstractmethod
     async def check(self) -> None:
@@ -119,6 +141,38 @@ class Runtime(ABC):
             SandboxError: It could be, but this start failed.
         """
 
+    async def fingerprint(self, limits: SandboxLimits, sha256: str) -> str:
+        """By which a warm sandbox is found that would do in place of a new one.
+
+        Args:
+            limits: Of the sandbox and its sessions.
+            sha256: Of the dataset's file.
+
+        Raises:
+            SandboxUnavailable: See `check`.
+        """
+        return ""
+
+    async def revive(self, fingerprint: str, limits: SandboxLimits) -> Transport | None:
+        """A parked zygote with this fingerprint, which is the caller's from now on; its HELLO is the first frame."""
+        return None
+
+    async def parked(self) -> list[str]:
+        """Fingerprints of the zygotes of this realm that are parked.
+
+        Raises:
+            SandboxUnavailable: See `check`.
+        """
+        return []
+
+    async def trim(self, keep: int) -> int:
+        """End parked zygotes of this realm until no more than `keep` are left; how many that were.
+
+        Raises:
+            SandboxUnavailable: See `check`.
+        """
+        return 0
+
     @abstractmethod
     async def reap(self) -> int:
         """Remove what owners of this host that no longer live have left. Returns how many sandboxes that were."""
@@ -128,3 +182,8 @@ def libraries_digest(python: str, libraries: Mapping[str, str]) -> str:
     """The identity of a sandbox that is no image: sha256 over the interpreter's and the libraries' versions."""
     lines = [f"python=={python}", *(f"{name}=={libraries[name]}" for name in sorted(libraries))]
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def program_options(limits: SandboxLimits, *, allow_weak: bool) -> list[str]:
+    """What the program inside is told when it is started, in either runtime."""
+    return ["--preload", limits.preload, *(["--allow-weak"] if allow_weak else [])]

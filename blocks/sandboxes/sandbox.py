@@ -7,15 +7,24 @@ import contextlib
 import logging
 import time
 import weakref
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from blocks.errors import DatasetError, SandboxError, SandboxLost, TrigpointError
+from blocks.errors import DatasetError, SandboxError, SandboxLost, SandboxUnavailable, TrigpointError
 from blocks.sandboxes.link import Link, Loss
-from blocks.sandboxes.models import Incident, LoadedDataset, SandboxInfo, SandboxLimits, SandboxStats
-from blocks.sandboxes.runtime import Runtime, Transport
+from blocks.sandboxes.models import (
+    Incident,
+    IncidentKind,
+    LoadedDataset,
+    Observer,
+    SandboxInfo,
+    SandboxLimits,
+    SandboxStats,
+)
+from blocks.sandboxes.runtime import OUT_OF_MEMORY, Runtime, Transport
 from blocks.sandboxes.session import Session
 
 logger = logging.getLogger(__name__)
@@ -32,13 +41,25 @@ class Sandbox:
     dataset: LoadedDataset
     incidents: list[Incident]
 
-    def __init__(self, runtime: Runtime, path: Path, limits: SandboxLimits, name: str) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        path: Path,
+        limits: SandboxLimits,
+        name: str,
+        slug: str = "",
+        observer: Observer | None = None,
+    ) -> None:
         self.limits = limits
         self.incidents = []
         self.closed = False
         self._runtime = runtime
         self._path = path
         self._name = name
+        self._slug = slug or path.stem
+        self._observer = observer
+        self._untold = False
+        """Whether the latest incident is not over yet."""
         self._link: Link | None = None
         self._sessions: dict[int, Session] = {}
         self._numbers = 0
@@ -54,7 +75,10 @@ class Sandbox:
         *,
         limits: SandboxLimits | None = None,
         name: str | None = None,
+        slug: str = "",
         transport: Transport | None = None,
+        kept: str = "",
+        observer: Observer | None = None,
     ) -> Sandbox:
         """Start a zygote and load a dataset into it.
 
@@ -63,7 +87,10 @@ class Sandbox:
             dataset: A CSV file.
             limits: What the sandbox and its sessions may use; the defaults of `SandboxLimits` when not given.
             name: What the dataset is called; the file's stem when not given.
-            transport: A zygote that was started ahead, for the pool.
+            slug: The dataset's short name, for incidents; the file's stem when not given.
+            transport: A zygote that was started ahead or kept from an earlier run, for the pool.
+            kept: The sha256 of the dataset that the zygote has kept.
+            observer: Told of each incident.
 
         Raises:
             DatasetError: The file is missing, too large, or not a table.
@@ -71,12 +98,14 @@ class Sandbox:
             SandboxError: The zygote did not start.
         """
         limits = limits or SandboxLimits()
-        sandbox = cls(runtime, dataset, limits, name or dataset.stem)
+        sandbox = cls(runtime, dataset, limits, name or dataset.stem, slug, observer)
         try:
             check_dataset(dataset, limits)
             transport = transport or await runtime.start(limits)
-            link, sandbox.dataset = await sandbox._build(transport)
-        except BaseException:
+            link, sandbox.dataset = await sandbox._build(transport, kept)
+        except BaseException as error:
+            if isinstance(error, SandboxUnavailable):
+                sandbox._tell(sandbox._incident("engine", str(error), transport))
             if transport is not None:
                 await asyncio.shield(transport.close())
             raise
@@ -117,15 +146,40 @@ class Sandbox:
 
     async def close(self) -> None:
         """End all sessions and the zygote and wait until nothing is left. May be called again."""
-        self.closed = True
-        self._link_ready.set()
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.cancel()
-            await asyncio.wait([watcher])
+        await self._stop()
+        if self._untold:
+            self._settle({"failure": "The sandbox was closed before a fresh one was there."})
         if self._link is not None:
             await asyncio.shield(self._link.close())
         self._sessions.clear()
+
+    async def park(self, idle_s: float) -> bool:
+        """End all sessions and leave the zygote, with its dataset, to the next run that wants the same.
+
+        Args:
+            idle_s: How long it waits for one before it ends itself.
+
+        Returns:
+            Whether it waits. Else it is closed: its runtime keeps none, or it was not well.
+        """
+        link = self._link
+        if not self._runtime.keeps or self.closed or self.incidents or link is None or link.lost.done():
+            await self.close()
+            return False
+        try:
+            for session in list(self._sessions.values()):
+                await session.close()
+            await self._stop()
+            fingerprint = await self._runtime.fingerprint(self.limits, self.dataset.sha256)
+            await link.park(fingerprint, idle_s)
+        except TrigpointError as error:
+            logger.warning("sandbox %s could not be kept: %s", self._name, error)
+            await self.close()
+            return False
+        except BaseException:
+            await asyncio.shield(self.close())
+            raise
+        return True
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,6 +209,12 @@ class Sandbox:
         """A session was closed. For sessions."""
         self._sessions.pop(number, None)
 
+    def session_lost(self, number: int, reason: str, recovered_s: float | None) -> None:
+        """A session alone was replaced, because it did not end its cell. For sessions."""
+        transport = self._link.transport if self._link is not None else None
+        incident = self._incident("session", reason, transport, sessions=(number,))
+        self._tell(incident.model_copy(update={"recovered_s": recovered_s}))
+
     async def watch_once(self) -> None:
         """Check the zygote's health; rebuild a lost one. For the watcher."""
         link = self._link
@@ -176,9 +236,20 @@ class Sandbox:
         assert self._link is not None
         return self._link.lost
 
-    async def _build(self, transport: Transport) -> tuple[Link, LoadedDataset]:
+    async def _stop(self) -> None:
+        """No new sessions, no rebuilding."""
+        self.closed = True
+        self._link_ready.set()
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.cancel()
+            await asyncio.wait([watcher])
+
+    async def _build(self, transport: Transport, kept: str = "") -> tuple[Link, LoadedDataset]:
         link = await Link.open(transport, self.limits)
         try:
+            if kept:
+                return link, link.take_over(self._name, kept)
             return link, await link.load(self._path, self._name, self.limits)
         except BaseException as error:
             end = "" if not isinstance(error, SandboxLost) else await transport.post_mortem()
@@ -194,9 +265,9 @@ class Sandbox:
 
     async def _rebuild(self, old: Link) -> None:
         self._link_ready.clear()
+        started = time.monotonic()
         await self._record(old)
         await old.transport.close()
-        started = time.monotonic()
         for attempt in range(1, REBUILD_ATTEMPTS + 1):
             transport: Transport | None = None
             try:
@@ -210,6 +281,8 @@ class Sandbox:
                 if attempt == REBUILD_ATTEMPTS or isinstance(error, DatasetError):
                     self._hopeless = SandboxLost(f"The sandbox was lost and could not be built again: {error}")
                     self._link_ready.set()
+                    engine = {"kind": "engine"} if isinstance(error, SandboxUnavailable) else {}
+                    self._settle({"failure": str(error), **engine})
                     return
                 await asyncio.sleep(REBUILD_PAUSE_S * 2 ** (attempt - 1))
             except BaseException:
@@ -217,8 +290,10 @@ class Sandbox:
                     await asyncio.shield(transport.close())
                 raise
             else:
-                logger.info("sandbox %s: rebuilt in %.1f s", self._name, time.monotonic() - started)
+                took = time.monotonic() - started
+                logger.info("sandbox %s: rebuilt in %.1f s", self._name, took)
                 self._adopt(link)
+                self._settle({"recovered_s": round(took, 3)})
                 return
 
     async def _record(self, old: Link) -> None:
@@ -227,15 +302,41 @@ class Sandbox:
         reason = f"{loss.reason} ({end})" if end else loss.reason
         for session in self._sessions.values():
             session.lose(old, reason)
-        incident = Incident(
-            at=datetime.now(UTC),
-            kind=loss.kind,
-            reason=reason,
-            diagnostics=old.transport.diagnostics()[-4000:],
-            sessions=tuple(self._sessions),
-        )
+        kind: IncidentKind = "memory" if OUT_OF_MEMORY in end else loss.kind
+        incident = self._incident(kind, reason, old.transport, sessions=tuple(self._sessions))
         self.incidents.append(incident)
+        self._untold = True
         logger.warning("sandbox %s lost: %s; %d sessions affected", self._name, reason, len(incident.sessions))
+
+    def _incident(
+        self, kind: IncidentKind, reason: str, transport: Transport | None, sessions: tuple[int, ...] = ()
+    ) -> Incident:
+        return Incident(
+            at=datetime.now(UTC),
+            kind=kind,
+            reason=reason,
+            dataset=self._slug,
+            runtime=self._runtime.name,
+            host=transport.host if transport is not None else "",
+            sandbox=transport.place if transport is not None else "",
+            diagnostics=transport.diagnostics()[-4000:] if transport is not None else "",
+            sessions=sessions,
+        )
+
+    def _settle(self, end: Mapping[str, object]) -> None:
+        """The latest incident is over: note how it went."""
+        self._untold = False
+        self.incidents[-1] = self.incidents[-1].model_copy(update=end)
+        self._tell(self.incidents[-1])
+
+    def _tell(self, incident: Incident) -> None:
+        if self._observer is None:
+            return
+        try:
+            self._observer(incident)
+        except Exception:
+            # Whoever listens must not end the watch over the sandbox.
+            logger.exception("sandbox %s: an incident could not be told of", self._name)
 
     async def _check_same(self, link: Link, dataset: LoadedDataset) -> None:
         """A rebuilt sandbox must be the one whose results were already written down."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -224,9 +225,13 @@ class Session:
         await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not running.done.done() and await link.ping() and not running.done.done():
             # It answers pings, yet never ended the cell: take the session down, leave its siblings alone.
+            reason = f"the cell did not end within {patience:g} s and the session was reset"
+            began, took = time.monotonic(), None
             with contextlib.suppress(SandboxLost):
                 await self._answered(link, Kind.RESET, Kind.OPENED)
-            running.give_up("lost", f"the cell did not end within {patience:g} s and the session was reset")
+                took = round(time.monotonic() - began, 3)
+            running.give_up("lost", reason)
+            self._sandbox.session_lost(self.number, reason, took)
         if not running.done.done():
             self._told = link
             running.give_up("lost", f"the sandbox was lost: {link.lost.result().reason}")

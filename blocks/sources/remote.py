@@ -26,6 +26,7 @@ from blocks.sources.models import (
     SourceError,
 )
 
+_EXTRAS = dict.fromkeys(("s3", "s3a"), "It is the extra s3 of Trigpoint: pip install -e '.[s3]'")
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -70,6 +71,7 @@ class RemoteFiles:
     def _list(self) -> list[Reference]:
         system, path = self._open(self._url)
         try:
+            system.invalidate_cache()  # A driver remembers what it has listed, for as long as the process lives.
             paths = self._paths(system, path)
             if not paths:
                 raise SourceError(f"{self._url} names no CSV file.", "Check the address.")
@@ -79,7 +81,7 @@ class RemoteFiles:
         except Exception as error:  # Drivers raise exceptions of their own libraries.
             if isinstance(error, SourceError):
                 raise
-            raise SourceError(f"{self._url} cannot be listed ({_reason(error)}).", "Try again later.") from error
+            raise SourceError(f"{self._url} cannot be listed ({_reason(error)}).", _remedy(error)) from error
 
     def _open(self, url: str) -> tuple[Any, str]:
         protocol = url.partition("://")[0]
@@ -87,7 +89,8 @@ class RemoteFiles:
             system, path = url_to_fs(url, **self._options)
         except ImportError as error:
             needed = known_implementations.get(protocol, {}).get("err", f"The driver of {protocol}:// is missing")
-            raise SourceError(f"{needed.rstrip('.')}.", "Install that package beside Trigpoint.") from error
+            remedy = _EXTRAS.get(protocol, "Install that package beside Trigpoint.")
+            raise SourceError(f"{needed.rstrip('.')}.", remedy) from error
         except ValueError as error:
             raise SourceError(f"{url} cannot be opened ({_reason(error)}).", "Check the address.") from error
         except OSError as error:
@@ -107,7 +110,7 @@ class RemoteFiles:
         source = self._url if path == given else self._address(system, path)
         return Reference(
             source=source,
-            version=str(system.ukey(path)),
+            version=_version(system, path, info),
             member=self._member,
             name=path.rstrip("/").rpartition("/")[2] or path,
             bytes=int(size) if size is not None else None,
@@ -158,6 +161,21 @@ class RemoteFiles:
 def protocols() -> frozenset[str]:
     """The protocols fsspec knows, installed or not."""
     return frozenset(known_implementations) | frozenset(fsspec.available_protocols())
+
+
+def _version(system: Any, path: str, info: Mapping[str, Any]) -> str:
+    """The store's own name for this content, if it has one.
+
+    What a driver makes up instead may be another one for a file that was listed with others.
+    """
+    tag = str(info.get("ETag") or "").strip('"')
+    return tag or str(system.ukey(path))
+
+
+def _remedy(error: Exception) -> str:
+    if type(error).__name__ == "NoCredentialsError":  # of botocore, which need not be installed
+        return "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for what anybody may read."
+    return "Try again later."
 
 
 def _reason(error: Exception) -> str:

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from blocks.settings import Settings
+from blocks.terminal import plain_table
 from flows.display.board import STYLES, SYMBOLS
 from flows.display.rows import QuestionRow
 from flows.runs.generation import LEVELS, GenerationReport
@@ -19,9 +20,7 @@ from flows.runs.reports import RunReport
 
 def questions_table(rows: Sequence[QuestionRow]) -> Table:
     """One line per question, grouped by dataset in the order they were given."""
-    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("dataset", overflow="fold")
-    table.add_column("question", overflow="fold")
+    table = plain_table("dataset", "question")
     table.add_column("verdict", no_wrap=True)
     for name in ("votes", "turns", "cells", "s"):
         table.add_column(name, justify="right")
@@ -67,12 +66,12 @@ def totals(rows: Sequence[QuestionRow]) -> str:
     return ", ".join(parts) + "."
 
 
-def print_closing(report: RunReport, *, home: Path, console: Console | None = None) -> None:
+def print_closing(report: RunReport, *, settings: Settings, console: Console | None = None) -> None:
     """Print the table, the totals, what went wrong, where the files are and what to do next.
 
     Args:
         report: The run.
-        home: TRIGPOINT_HOME.
+        settings: Say where things are kept.
         console: Where; standard output by default.
     """
     console = console or Console()
@@ -81,8 +80,15 @@ def print_closing(report: RunReport, *, home: Path, console: Console | None = No
         console.print(Text(totals(report.rows)))
     for line in _troubles(report):
         console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
-    for label, folder in (("episodes", "episodes"), ("logs", f"logs/{report.run}"), ("results", "results")):
-        console.print(Text(f"  {label:<8}  {home.absolute() / folder}", style="dim"), soft_wrap=True)
+    home, storage = settings.home.absolute(), settings.storage
+    # With a storage, Prefect's results lie there and nowhere else.
+    last = (
+        {"storage": f"{storage}: episodes, results, what other homes need"}
+        if storage
+        else {"results": home / "results"}
+    )
+    for label, place in ({"episodes": home / "episodes", "logs": home / "logs" / report.run} | last).items():
+        console.print(Text(f"  {label:<8}  {place}", style="dim"), soft_wrap=True)
     for step in _next_steps(report):
         console.print(Text(f"→ {step}", style="cyan"), soft_wrap=True)
 
@@ -96,14 +102,13 @@ def print_generation(report: GenerationReport, *, home: Path, console: Console |
         console: Where; standard output by default.
     """
     console = console or Console()
-    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("dataset", overflow="fold")
-    table.add_column("source")
-    for name in ("proposed", "kept", *LEVELS):
-        table.add_column(name.replace("_", " "), justify="right")
+    asked = any(row.calls for row in report.rows)
+    numbers = ("proposed", "kept", *LEVELS, *(("reworded", "calls") if asked else ()))
+    table = plain_table("dataset", "source", numbers=tuple(name.replace("_", " ") for name in numbers))
     for row in report.rows:
         levels = (str(row.difficulties.get(level, 0)) for level in LEVELS)
-        table.add_row(row.dataset, row.source, str(row.proposed), str(row.kept), *levels)
+        by_model = (str(row.reworded), str(row.calls)) if asked else ()
+        table.add_row(row.dataset, row.source, str(row.proposed), str(row.kept), *levels, *by_model)
     if report.rows:
         console.print(table)
     console.print(Text(f"{report.sentence()}."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from flows.display.board import SYMBOLS
@@ -33,16 +33,29 @@ def dataset_page(slug: str, rows: Sequence[QuestionRow], problems: Sequence[str]
     """A page of markdown about one dataset: what was decided about each question, and why."""
     verified = sum(row.state == "verified" for row in rows)
     lines = [f"# {slug}", "", f"{verified} of {len(rows)} questions verified.", ""]
-    lines += ["| question | verdict | votes | why |", "|---|---|---|---|"]
-    for row in rows[:MOST_ROWS]:
-        cells = (row.question, f"{SYMBOLS[row.state]} {row.verdict}", row.votes, row.explanation)
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
-    if len(rows) > MOST_ROWS:
-        lines += ["", f"The first {MOST_ROWS} of {len(rows)} rows."]
+    told = [(row.question, f"{SYMBOLS[row.state]} {row.verdict}", row.votes, row.explanation) for row in rows]
+    lines += markdown_table(("question", "verdict", "votes", "why"), told)
     if problems:
-        lines += ["", "## Left out", "", *(f"- {_cell(problem)}" for problem in problems)]
+        lines += ["", "## Left out", "", *(f"- {cell(problem)}" for problem in problems)]
     lines += ["", "## Files", "", *(f"- `{file}`" for file in files)]
     return "\n".join(lines)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[str] = ()) -> list[str]:
+    """The lines of a table of at most `MOST_ROWS` rows.
+
+    Args:
+        header: Names of the columns; may be empty.
+        rows: Plain text, a cell a column.
+        numbers: Names of the columns that are aligned right.
+    """
+    lines = [_line(header), "|" + "".join("--:|" if name in numbers else "---|" for name in header)]
+    lines += [_line([cell(text) for text in row]) for row in rows[:MOST_ROWS]]
+    return lines + (["", f"The first {MOST_ROWS} of {len(rows)} rows."] if len(rows) > MOST_ROWS else [])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def artifact_key(kind: str, name: str) -> str:
@@ -50,7 +63,7 @@ def artifact_key(kind: str, name: str) -> str:
     return f"{kind}-" + "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in name.lower()).strip("-")
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that cannot break out of a table cell or become markup."""
     escaped = "".join(f"\\{sign}" if sign in "\\`*_{}[]<>|#!~" else sign for sign in text)
     return " ".join(escaped.split())

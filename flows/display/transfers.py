@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
+from blocks.terminal import plain_table
 from flows.display.markdown import MOST_ROWS
 from flows.runs.downloads import DownloadReport, DownloadRow
 
@@ -103,8 +103,7 @@ class Transfers:
 
 def downloads_table(rows: Sequence[DownloadRow]) -> Table:
     """One line for each dataset, in the order they were given."""
-    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("source", overflow="fold")
+    table = plain_table("source")
     table.add_column("outcome", no_wrap=True)
     table.add_column("dataset", overflow="fold")
     for name in ("rows", "columns", "size"):

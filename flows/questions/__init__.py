@@ -1,1 +1,1 @@
-"""Questions: the record, its keys and how question files are read."""
+"""Questions: the record, its keys, question files, and where candidates come from and are proven."""

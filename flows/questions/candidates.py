@@ -25,6 +25,10 @@ class Candidate(Frozen):
     probe: Annotated[
         str, Field(description="run after the program, in its session; ends in submit({…}) of `Facts` by name")
     ] = ""
+    guards: Annotated[
+        tuple[str, ...],
+        Field(description="run before the program; each submits facts that tell whether the table has an answer"),
+    ] = ()
     answer: AnswerSpec
     difficulty: Difficulty
     n_steps: Annotated[int, Field(ge=1, le=100)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from math import isnan
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, ValidationError
@@ -48,7 +49,11 @@ class Bars(Frozen):
     timeout_s: Annotated[float, Field(gt=0, description="wall clock of a program, seconds")] = 30.0
 
 
-Reason = Literal["failed", "no_answer", "facts", "not_reproduced", "row_order", "duplicate", "contaminated", "surplus"]
+Reason = Literal[
+    "failed", "no_answer", "facts", "not_reproduced", "row_order", "duplicate", "contaminated", "surplus",
+    "unreadable", "wording", "leak",
+]  # fmt: skip
+"""The last three are of a model's proposals: no question, words that leave its answer open, words that tell it."""
 
 
 class Refusal(Frozen):
@@ -69,8 +74,8 @@ class _Refused(Exception):
 async def prove(candidate: Candidate, open_session: OpenRuns, dataset_key: str, bars: Bars) -> Question | Refusal:
     """Run a candidate's program and make a question of it, or say why not.
 
-    The program runs in three fresh sessions: as it is, followed by its probe; as it is again; and on the same rows in
-    another order. Alternatives run in one each. No session ever serves two programs.
+    The program runs in three fresh sessions: after its guards and followed by its probe; alone; and on the same rows
+    in another order. Alternatives run in one each. No session ever serves two programs.
 
     Args:
         candidate: What a source proposes.
@@ -116,6 +121,8 @@ async def prove(candidate: Candidate, open_session: OpenRuns, dataset_key: str, 
 
 async def _first_run(candidate: Candidate, open_session: OpenRuns, bars: Bars) -> tuple[Answer, Facts]:
     async with open_session() as session:
+        for guard in candidate.guards:
+            _weigh(_facts(await session.run(guard, timeout_s=bars.timeout_s)), bars)
         answer = _answer(await session.run(candidate.program, timeout_s=bars.timeout_s), candidate)
         facts = Facts()
         if candidate.probe:
@@ -178,8 +185,13 @@ def _facts(cell: CellResult) -> Facts:
     pairs = cell.submission.value.get("v") if cell.submission.value.get("t") == "map" else None
     if not isinstance(pairs, list):
         raise _Refused("failed", "the probe submitted no mapping")
+    given = {key.get("v"): _number(value) for key, value in pairs}
+    for name, value in given.items():
+        if isinstance(value, float) and isnan(value):
+            # No defect: the groups are all of one value, say. A bar that cannot be measured is not reached.
+            raise _Refused("facts", f"on this table it has no {name.replace('_', ' ')}")
     try:
-        return Facts.model_validate({key.get("v"): _number(value) for key, value in pairs})
+        return Facts.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -6,8 +6,9 @@ from collections import Counter
 from typing import Any, Literal
 
 from blocks.frozen import Frozen
+from flows.generation.shelf import SourceReport
 from flows.questions.records import Question
-from flows.questions.shelf import SourceReport
+from flows.verification.attempts import UsageTotals
 
 LEVELS = ("easy", "medium", "hard", "very_hard")
 
@@ -22,6 +23,11 @@ class SourceRow(Frozen):
     difficulties: dict[str, int]
     refused: dict[str, int]
     """How many for each reason."""
+    reworded: int = 0
+    """How many of them are in a model's words."""
+    calls: int = 0
+    """Model calls that went into them, those of earlier runs too."""
+    cost_usd: float | None = None
     cached: bool
     """True when an earlier run had made them."""
 
@@ -29,6 +35,7 @@ class SourceRow(Frozen):
     def of(cls, dataset: str, entry: SourceReport, questions: tuple[Question, ...], *, cached: bool) -> SourceRow:
         """The row of a source's report."""
         own = set(entry.questions)
+        usage = entry.usage or UsageTotals()
         return cls(
             dataset=dataset,
             source=entry.source,
@@ -36,6 +43,9 @@ class SourceRow(Frozen):
             kept=len(own),
             difficulties=dict(Counter(each.difficulty for each in questions if each.id in own)),
             refused=dict(sorted(Counter(refusal.reason for refusal in entry.refused).items())),
+            reworded=sum("wording" in each.provenance for each in questions if each.id in own),
+            calls=usage.calls,
+            cost_usd=usage.cost_usd,
             cached=cached,
         )
 
@@ -45,6 +55,8 @@ class SourceRow(Frozen):
         left = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in self.refused.items())
         text = f"{self.dataset}: {self.kept} {self.source} questions of {self.proposed} proposed"
         text += f" ({levels})" if levels else ""
+        text += f", {self.reworded} in the model's words" if self.reworded else ""
+        text += f", {self.calls} model calls" if self.calls else ""
         return f"{text}; left out: {left}" if left else text
 
 
@@ -82,7 +94,8 @@ class GenerationReport(Frozen):
     def sentence(self) -> str:
         """The run in one sentence, for the state's message."""
         failed = sum(bool(each.error) for each in self.datasets)
-        text = f"{sum(row.kept for row in self.rows)} questions about {len(self.datasets) - failed} datasets"
+        worked = len(self.datasets) - failed
+        text = f"{sum(row.kept for row in self.rows)} questions about {worked} dataset{'' if worked == 1 else 's'}"
         return f"{text}, {failed} failed" if failed else text
 
     def table(self) -> list[dict[str, Any]]:
@@ -94,6 +107,8 @@ class GenerationReport(Frozen):
                 "proposed": row.proposed,
                 "kept": row.kept,
                 **{level.replace("_", " "): row.difficulties.get(level, 0) for level in LEVELS},
+                "reworded": row.reworded,
+                "calls": row.calls,
                 "left out": ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in row.refused.items()),
                 "by": "an earlier run" if row.cached else "this run",
             }

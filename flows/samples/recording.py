@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from blocks.errors import UserError
 from flows.samples import FOLDER, SLUGS, dataset_folder, question_file
 from flows.verification.batch import Job, with_slugs
 from flows.verification.options import EpisodeOptions
@@ -38,11 +37,7 @@ def jobs_of(
     """
     if options.model is None and not datasets and questions is None:
         return bundled_jobs(), recorded_options(options)
-    if options.model is None:
-        raise UserError(
-            "No model is named.",
-            "Give --model openrouter/VENDOR/MODEL, --model ollama/NAME, or --model NAME --base-url http://HOST/v1.",
-        )
+    options.named_model()
     named = with_slugs([Job(dataset, questions) for dataset in datasets])
     return named or bundled_jobs(), options
 

@@ -17,6 +17,7 @@ from blocks.frozen import Frozen
 from blocks.sandboxes import Sandbox
 from blocks.sources.models import Fetched, FetchLimits, Progress, Reference, Source, SourceRefused
 from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, card_of, write_record
+from flows.tables.dataset import slug_of
 from flows.tables.gate import GateRule, refusals
 from flows.tables.neighbours import Sketch, sketch_dataset
 from flows.tables.profiling import profile_dataset
@@ -28,7 +29,7 @@ _VERSION = 1
 class Opener(Protocol):
     """What opens sandboxes: a pool."""
 
-    def open(self, dataset: Path) -> AbstractAsyncContextManager[Sandbox]:
+    def open(self, dataset: Path, *, slug: str = "") -> AbstractAsyncContextManager[Sandbox]:
         """A sandbox on a dataset."""
         ...
 
@@ -99,7 +100,9 @@ class DatasetWork:
 
     async def _judge(self, fetched: Fetched) -> Arrival:
         self.phase("waiting for a sandbox")
-        async with self.pool.open(fetched.path) as sandbox:
+        async with self.pool.open(
+            fetched.path, slug=slug_of(Path(self.reference.name or self.reference.id))
+        ) as sandbox:
             self.phase("profiling")
             async with await sandbox.session() as session:
                 profile = await profile_dataset(session)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -12,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AwareDatetime, Field, ValidationError
 
 from blocks.frozen import Frozen
+from blocks.replaced import replacing
 from blocks.sandboxes.models import LoadedDataset
 from blocks.sources.models import Fetched, Reference
 from flows.tables.neighbours import Sketch
@@ -77,17 +76,9 @@ def card_of(
 
 def write_record(path: Path, record: Frozen) -> None:
     """Write a record as JSON, in one step: a reader finds the old file or the new one."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with staged.open("w", encoding="utf-8") as out:
-            json.dump(record.model_dump(mode="json"), out, ensure_ascii=False, indent=1, allow_nan=False)
-            out.write("\n")
-            out.flush()
-            os.fsync(out.fileno())
-        staged.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            staged.unlink()
+    with replacing(path) as fresh, fresh.open("w", encoding="utf-8") as out:
+        json.dump(record.model_dump(mode="json"), out, ensure_ascii=False, indent=1, allow_nan=False)
+        out.write("\n")
 
 
 def read_card(folder: Path) -> DownloadCard | None:

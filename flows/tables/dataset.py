@@ -56,11 +56,12 @@ class Dataset(Frozen):
     column_notes: dict[str, str] = Field(default_factory=dict)
 
 
-def read_dataset(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
+def read_dataset(path: Path, *, slug: str | None = None, max_bytes: int = MAX_BYTES) -> Dataset:
     """Make the record of a CSV file, or of a folder that holds `data.csv`.
 
     Args:
         path: The file or folder.
+        slug: Its short name; by default one made of the file's name.
         max_bytes: Largest file taken, bytes.
 
     Returns:
@@ -86,7 +87,7 @@ def read_dataset(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
         raise DatasetError(f"{file} cannot be read: {error.strerror}.", "Check its permissions.") from error
     card = _card(file.with_name("dataset.json"))
     return Dataset(
-        slug=slug_of(file),
+        slug=slug_of(file) if slug is None else slug,
         key=key,
         path=file,
         bytes=size,

@@ -47,7 +47,9 @@ class DownloadOptions(RuntimeOptions, _Fetching):
 
     def pool(self) -> PoolSpec:
         """The sandboxes."""
-        limits = SandboxLimits(cell_timeout_s=120, memory_bytes=self.memory * MIB, max_sessions=2, spare_sessions=1)
+        limits = SandboxLimits(
+            cell_timeout_s=120, memory_bytes=self.memory * MIB, max_sessions=2, spare_sessions=1, preload="tables"
+        )
         return PoolSpec(self.runtime, self.docker_host, self.allow_weak, limits)
 
 

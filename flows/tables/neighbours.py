@@ -1,4 +1,4 @@
-"""Near-duplicates: datasets with nearly the same rows or the same columns, found by sketches of their content."""
+"""Near-duplicates: datasets with nearly the same rows or columns, or a part of another, found by sketches of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from pydantic import Field, ValidationError
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
 from blocks.sandboxes.models import CellResult
+from flows.tables.excerpts import MOST_EXCERPTS, Described, Excerpt, common_part
 from flows.tables.profiling import CellRunner
 
 ALIKE = 0.8
 """Resemblance, 0 to 1, from which two datasets are near-duplicates."""
 MOSTLY_DISTINCT = 0.5
 """Share of distinct rows below which equal rows say little: tables of a few codes have them by chance."""
+MOST_OF_IT = 0.5
+"""Share of the larger table's cells above which a table that lies in it is a near-duplicate."""
 MAX_HASHES = 256
 
 _Hash = Annotated[int, Field(ge=0, lt=2**64)]
@@ -32,6 +35,12 @@ class Sketch(Frozen):
     distinct: Annotated[int, Field(ge=0)]
     row_hashes: Annotated[tuple[_Hash, ...], Field(max_length=MAX_HASHES)]
     column_hashes: Annotated[tuple[_Hash, ...], Field(max_length=MAX_HASHES)]
+    telling: Annotated[int, Field(ge=0, description="columns without one value nearly everywhere")] = 0
+    excerpts: Annotated[tuple[Excerpt, ...], Field(max_length=MOST_EXCERPTS)] = ()
+
+    def described(self) -> Described:
+        """What excerpts are compared of."""
+        return Described(self.rows, self.telling, self.excerpts)
 
 
 class Resemblance(NamedTuple):
@@ -40,18 +49,22 @@ class Resemblance(NamedTuple):
     Attributes:
         rows: Estimated share of rows in both, of those in either; 0 where equal rows would say little.
         columns: Share of columns with the same values, of those in either; names do not count.
+        part: Where one table lies in the other, nearly: the share of the larger one's cells that both have; else 0.
     """
 
     rows: float
     columns: float
+    part: float = 0.0
 
     @property
     def alike(self) -> bool:
         """Whether these are near-duplicates."""
-        return max(self.rows, self.columns) >= ALIKE
+        return max(self.rows, self.columns) >= ALIKE or self.part > MOST_OF_IT
 
     def sentence(self) -> str:
         """In words."""
+        if max(self.rows, self.columns) < ALIKE:
+            return f"one is a part of the other, with {self.part:.0%} of its cells"
         if self.rows >= self.columns:
             return f"{self.rows:.0%} of the rows are the same"
         return f"{self.columns:.0%} of the columns hold the same values"
@@ -83,6 +96,7 @@ def resemblance(one: Sketch, other: Sketch) -> Resemblance:
     return Resemblance(
         rows=_share_of_smallest(one.row_hashes, other.row_hashes) if telling else 0.0,
         columns=_share(set(one.column_hashes), set(other.column_hashes)),
+        part=common_part(one.described(), other.described()),
     )
 
 

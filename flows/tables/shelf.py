@@ -106,18 +106,23 @@ class Shelf:
         staged = self.incoming / arrival.reference.token
         if not is_staged(staged):
             return None
-        target = self.folder / self._slug(arrival.reference)
-        self.folder.mkdir(parents=True, exist_ok=True)
         for stray in staged.iterdir():
             if stray.name not in (TABLE, CARD, SKETCH):
                 stray.unlink()
+        return self.settle(staged, self._slug(arrival.reference))
+
+    def settle(self, staged: Path, slug: str) -> str:
+        """Give a folder that holds a dataset, and nothing else, its place; see `put`. Returns the slug."""
+        target = self.folder / slug
+        self.folder.mkdir(parents=True, exist_ok=True)
         if target.exists():
             for name in (TABLE, SKETCH, CARD):
-                (staged / name).replace(target / name)
+                if (staged / name).exists():
+                    (staged / name).replace(target / name)
             staged.rmdir()
         else:
             staged.rename(target)
-        return target.name
+        return slug
 
     def discard(self, reference: Reference) -> None:
         """Forget a working folder."""

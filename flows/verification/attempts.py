@@ -241,6 +241,13 @@ class UsageTotals(Frozen):
             cost_usd=_float_sum(call.usage.cost_usd for call in facts),
         )
 
+    def plus(self, other: UsageTotals) -> UsageTotals:
+        """The sums of both."""
+        sums = {name: (getattr(self, name), getattr(other, name)) for name in type(self).model_fields}
+        return UsageTotals(
+            **{name: None if a is None and b is None else (a or 0) + (b or 0) for name, (a, b) in sums.items()}
+        )
+
 
 class TraceError(Frozen):
     """What broke an attempt off from outside."""

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from blocks.errors import DatasetError, UserError
+from blocks.errors import DatasetError
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
-from flows.questions.workplace import Sandboxes, make_first_questions
 from flows.tables.dataset import Dataset, read_dataset, with_distinct_slugs
 from flows.verification.records import EpisodePlan
 from flows.verification.solving import SolveConfig
@@ -27,6 +26,12 @@ class Job(NamedTuple):
     dataset: str
     questions: str | None
     slug: str | None = None
+
+    @property
+    def file(self) -> Path:
+        """Where its CSV file is, should there be one."""
+        path = Path(self.dataset)
+        return path / "data.csv" if path.is_dir() else path
 
 
 def with_slugs(jobs: Sequence[Job]) -> list[Job]:
@@ -80,36 +85,6 @@ def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], ho
         )
     unique = {question.key(dataset.key): question for question in questions}
     return Asked(tuple(unique.values()), problems)
-
-
-async def gather_or_make(
-    dataset: Dataset, file: Path | None, ask: Sequence[str], home: Path, sandboxes: Sandboxes, image_digest: str
-) -> Asked:
-    """The questions named by the user; where there is none, template questions are made of the dataset first.
-
-    Args:
-        dataset: The dataset.
-        file: A question file, if one was named.
-        ask: Questions in plain words.
-        home: TRIGPOINT_HOME.
-        sandboxes: Where the templates' programs run.
-        image_digest: What those sandboxes are made of.
-
-    Raises:
-        UserError: A file cannot be used at all, or the dataset gives no template question.
-        TrigpointError: The sandbox failed while questions were made.
-    """
-    asked = gather_questions(dataset, file, ask, home)
-    if asked.questions or file is not None:
-        return asked
-    made = await make_first_questions(sandboxes, image_digest, dataset, home)
-    if not made.questions:
-        why = f"; of {made.proposed} that were tried none has an answer worth asking for" if made.proposed else ""
-        raise UserError(
-            f"There is no question for {dataset.path}, and no template fits it{why}.",
-            'Give --questions FILE or --ask "…".',
-        )
-    return gather_questions(dataset, None, (), home)
 
 
 def plan_questions(

@@ -12,6 +12,7 @@ from typing import Protocol
 from blocks.chat.models import ChatClient
 from blocks.sandboxes.models import Incident, LoadedDataset, SandboxInfo, SandboxLimits
 from flows.questions.records import Question
+from flows.sharing.share import DatasetShare
 from flows.tables.dataset import Dataset
 from flows.tables.profiling import profile_dataset
 from flows.verification.batch import plan_questions
@@ -122,8 +123,27 @@ def incidents_of(sandbox: OpenSandbox) -> tuple[str, ...]:
     return tuple(f"{incident.kind}: {incident.reason}" for incident in sandbox.incidents)
 
 
-async def keep(store: EpisodeStore, lock: asyncio.Lock, episode: Episode) -> None:
-    """Append an episode unless the store has it; one at a time, off the event loop."""
-    async with lock:
-        if not store.finished(episode.episode_id):
-            await asyncio.shield(asyncio.to_thread(store.append, episode))
+class Keeper:
+    """Keeps episodes as they are finished: on disk here, then in the storage that hosts share.
+
+    Args:
+        store: The dataset's episodes.
+        share: The run's share in the storage.
+    """
+
+    def __init__(self, store: EpisodeStore, share: DatasetShare) -> None:
+        self._store, self._share = store, share
+        self._writing = asyncio.Lock()
+
+    def obstacle(self, work: QuestionWork) -> str:
+        """What has come up with a question that is reason not to ask others; empty where nothing has."""
+        obstacle = work.run_wide_obstacle
+        why = self._share.trouble or (obstacle.message if obstacle is not None else "")
+        return f"not asked: {why}" if why else ""
+
+    async def keep(self, episode: Episode) -> None:
+        """Append an episode unless the store has it; one at a time, off the event loop."""
+        async with self._writing:
+            if not self._store.finished(episode.episode_id):
+                await asyncio.shield(asyncio.to_thread(self._store.append, episode))
+        await self._share.give_episode(episode)

@@ -153,7 +153,7 @@ def system_prompt(task: Task, config: TraceConfig) -> str:
         rules = COMPACT_SYSTEM.format(act=act, example=example)
     else:
         rules = FULL_SYSTEM.format(act=act, notes=FULL_NOTES if config.notes else "")
-    return rules + "\n\n" + _table(task, config)
+    return rules + "\n\n" + table_words(task.dataset, task.profile, config)
 
 
 def task_message(question: Question, hint: str | None = None) -> TaskText:
@@ -223,16 +223,16 @@ def tools(config: TraceConfig) -> tuple[Tool, ...]:
     return (Tool(name=TOOL_NAME, description=TOOL_TEXT, parameters=parameters),)
 
 
-def _numeric(spec: AnswerSpec) -> bool:
-    numeric: tuple[AnswerType, ...] = ("int", "float", "percent", "table", "any")
-    return spec.type in numeric or (spec.type in ITEMS_WORDS and spec.items in (None, *numeric))
-
-
-def _table(task: Task, config: TraceConfig) -> str:
-    dataset = task.dataset
+def table_words(dataset: Dataset, profile: DatasetProfile, config: TraceConfig) -> str:
+    """The table as a model is told of it: title, profile, description; and that all of it is data."""
     title = f" {quote(dataset.title, 120)}" if dataset.title else ""
-    lines = [TABLE_HEAD.format(title=title, facts=describe(task.profile, config.profile_chars, dataset.column_notes))]
+    lines = [TABLE_HEAD.format(title=title, facts=describe(profile, config.profile_chars, dataset.column_notes))]
     if dataset.description:
         lines.append(ABOUT.format(description=quote(dataset.description, config.profile_chars // 4)))
     lines.append(DATA_WARNING)
     return "\n".join(lines)
+
+
+def _numeric(spec: AnswerSpec) -> bool:
+    numeric: tuple[AnswerType, ...] = ("int", "float", "percent", "table", "any")
+    return spec.type in numeric or (spec.type in ITEMS_WORDS and spec.items in (None, *numeric))

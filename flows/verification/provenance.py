@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from blocks.frozen import Frozen
+from blocks.settings import settings
 
 _PACKAGE = "trigpoint"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,8 @@ class CodeVersion(Frozen):
     """The commit's full id; None outside a checkout."""
     dirty: bool | None = None
     """Whether tracked files differ from the commit; None outside a checkout."""
+    build: str | None = None
+    """Digest of the sources of the flow image, as in `build/images.json`; None outside that image."""
 
 
 @cache
@@ -34,7 +37,7 @@ def code_version() -> CodeVersion:
         package = "unknown"
     commit = _git("rev-parse", "--verify", "HEAD") if (_ROOT / ".git").exists() else None
     if commit is None:
-        return CodeVersion(package=package)
+        return CodeVersion(package=package, build=settings().build or None)
     changes = _git("status", "--porcelain", "--untracked-files=no")
     return CodeVersion(package=package, commit=commit, dirty=None if changes is None else bool(changes))
 

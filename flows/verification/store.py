@@ -6,15 +6,14 @@ readers and cut off by the next writer. Where a key has several records, the las
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from blocks.appended import AppendedFile
+from blocks.closing import Closing
 from blocks.errors import TrigpointError, UserError
 from flows.verification.records import Episode
 
@@ -33,6 +32,7 @@ class Entry(NamedTuple):
     key: str
     question_id: str
     question_key: str
+    dataset_key: str
     verdict: str
     offset: int
     length: int
@@ -82,7 +82,7 @@ def read_episodes(path: Path) -> Iterator[Episode]:
         yield _load(path, entry)
 
 
-class EpisodeStore:
+class EpisodeStore(Closing):
     """The writer of one file; use as a context manager.
 
     Args:
@@ -97,17 +97,15 @@ class EpisodeStore:
         self.path = path
         self._writing = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = AppendedFile(path)
         except OSError as error:
             raise StoreError(f"{path} cannot be opened: {error.strerror}.", "Check the folder.") from error
         try:
             self._lock()
             self._index = self._mend()
         except BaseException:
-            os.close(self._fd)
+            self._file.close()
             raise
-        self._open = True
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -146,19 +144,17 @@ class EpisodeStore:
             return self._append(episode, line)
 
     def _append(self, episode: Episode, line: bytes) -> Entry:
-        if not self._open:
+        if self._file.closed:
             raise StoreError(f"{self.path} is closed.")
-        offset = os.fstat(self._fd).st_size
         try:
-            _write_all(self._fd, line)
-            os.fsync(self._fd)
+            offset = self._file.append(line)
         except OSError as error:
-            self._cut_back(offset)
             raise StoreError(f"{self.path} cannot be written: {error.strerror}.", "Make room on the disk.") from error
         entry = Entry(
             episode.episode_id,
             episode.question.id,
             episode.question_key,
+            episode.dataset.key,
             episode.verdict.verdict,
             offset,
             len(line),
@@ -169,25 +165,11 @@ class EpisodeStore:
     def close(self) -> None:
         """Let the file go, after a record that is being written; may be called again."""
         with self._writing:
-            self._shut()
-
-    def _shut(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self._fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+            self._file.close()
 
     def _lock(self) -> None:
-        # The kernel lets the lock go with the process, so a killed writer never leaves one behind.
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file.lock()
         except BlockingIOError as error:
             raise StoreBusy(
                 f"Another run is writing {self.path}.", "Wait for it to end, or give this run another TRIGPOINT_HOME."
@@ -195,25 +177,14 @@ class EpisodeStore:
         except OSError as error:
             raise StoreError(f"{self.path} cannot be locked: {error.strerror}.", "Put it on a local disk.") from error
 
-    def _cut_back(self, offset: int) -> None:
-        try:
-            os.ftruncate(self._fd, offset)
-        except OSError:
-            # The torn line stays for the next writer to cut off; anything put behind it now would be lost with it.
-            self._shut()
-
     def _mend(self) -> Index:
         try:
-            with os.fdopen(os.dup(self._fd), "rb") as file:
-                file.seek(0)
+            with self._file.reader() as file:
                 index = _scan(self.path, file)
-            if index.torn:
-                os.ftruncate(self._fd, index.end)
-            elif index.end > os.fstat(self._fd).st_size:
+            if index.end > self._file.size:
                 # The last record is whole, only its line feed is missing.
-                _write_all(self._fd, b"\n")
-            os.fsync(self._fd)
-            _sync_folder(self.path.parent)
+                self._file.append(b"\n")
+            self._file.cut(index.end)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be mended: {error.strerror}.", "Check the disk.") from error
         return index
@@ -246,6 +217,7 @@ def _entry(line: bytes, offset: int) -> Entry | None:
             key=_text(data["episode_id"]),
             question_id=_text(data["question"]["id"]),
             question_key=_text(data["question_key"]),
+            dataset_key=_text(data["dataset"]["key"]),
             verdict=_text(data["verdict"]["verdict"]),
             offset=offset,
             length=len(line),
@@ -264,18 +236,3 @@ def _load(path: Path, entry: Entry) -> Episode:
     with path.open("rb") as file:
         file.seek(entry.offset)
         return Episode.from_line(file.read(entry.length))
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from blocks.chat.models import Message, ToolCall
 from flows.verification import prompts
 from flows.verification.attempts import RecordedMessage
-from flows.verification.replies import call_code, split_thinking
+from flows.verification.replies import TOOL_NAME, call_code, split_thinking
 
 _TARGET_SHARE = 0.7
 
@@ -70,7 +70,7 @@ def as_sent(message: RecordedMessage) -> Message:
 
 def _readable(call: ToolCall) -> ToolCall:
     code = call_code(call.arguments)
-    if code is not None and _strict(call.arguments):
+    if _strict(call.arguments) and (code is not None or call.name != TOOL_NAME):
         return call
     # Chat templates parse past arguments and fail on what is no JSON.
     return call.model_copy(update={"arguments": json.dumps({"code": call.arguments if code is None else code})})

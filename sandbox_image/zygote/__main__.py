@@ -1,4 +1,4 @@
-"""The program inside a sandbox: `python -m sandbox_image.zygote [--allow-weak] [--scratch DIR]`.
+"""The program inside a sandbox: `python -m sandbox_image.zygote`, see `--help`.
 
 It speaks frames (protocol.py) on its standard input and output and writes its log to standard error. Two processes are
 made: this one becomes the switchboard, its child the template that holds libraries and dataset and forks the sessions.
@@ -31,8 +31,12 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
+    from sandbox_image.zygote.preload import SETS
+
     parser = argparse.ArgumentParser(prog="sandbox_image.zygote", description=__doc__)
     parser.add_argument("--allow-weak", action="store_true", help="run even where the kernel has no Landlock")
+    parser.add_argument("--keepable", action="store_true", help="may wait for another host when its own lets it go")
+    parser.add_argument("--preload", choices=SETS, default=SETS[0], help="libraries imported before any session")
     parser.add_argument("--scratch", help="an existing folder of its own for the sessions' files")
     return parser.parse_args()
 
@@ -58,6 +62,7 @@ def _take_channel() -> tuple[int, int]:
 
 def _serve(arguments: argparse.Namespace, channel_in: int, channel_out: int) -> int:
     from sandbox_image.zygote import cgroup, template
+    from sandbox_image.zygote.door import Door
     from sandbox_image.zygote.protocol import Kind, encode
     from sandbox_image.zygote.switchboard import Switchboard
     from sandbox_image.zygote.walls.enter import WallsMissing, enter_switchboard, probe
@@ -71,6 +76,7 @@ def _serve(arguments: argparse.Namespace, channel_in: int, channel_out: int) -> 
         return 3
     report: dict[str, Any] = {**walls.report(), "cgroup": cgroup.limits(), "hash_seed": _hash_seed()}
     oom = cgroup.OomCounter()
+    door = Door() if arguments.keepable else None
     # The template is forked inside this process's domain: from its own, nested one, it and the sessions remain within
     # reach of the switchboard's signals and cannot reach back.
     enter_switchboard(walls, scratch_root, removes_root=arguments.scratch is None)
@@ -81,10 +87,12 @@ def _serve(arguments: argparse.Namespace, channel_in: int, channel_out: int) -> 
         ours.close()
         os.close(channel_in)
         os.close(channel_out)
-        template.run(theirs, walls, scratch_root, parent)
+        if door is not None:
+            door.close()
+        template.run(theirs, walls, scratch_root, parent, arguments.preload)
     theirs.close()
     report["template_pid"] = child
-    Switchboard(channel_in, channel_out, ours, scratch_root, report, oom).serve()
+    Switchboard(channel_in, channel_out, ours, scratch_root, report, oom, door).serve()
     return 0
 
 

@@ -15,6 +15,18 @@ from sandbox_image.zygote.values import to_tagged
 _OVERHEAD = 4_096
 """Bytes an event has around its value, at most: names and code lines are cut to fit."""
 
+_LIBRARIES = {
+    "pd": "pandas",
+    "np": "numpy",
+    "scipy": "scipy",
+    "stats": "scipy.stats",
+    "sm": "statsmodels.api",
+    "smf": "statsmodels.formula.api",
+    "plt": "matplotlib.pyplot",
+    "sklearn": "sklearn",
+}
+"""Usual names of what is preloaded."""
+
 SEED = 0
 """`random` and `numpy.random` start from it in every session, so that replaying the same cells gives the same numbers.
 Generators made without a seed (`numpy.random.default_rng()`) still draw from the system."""
@@ -22,22 +34,15 @@ Generators made without a seed (`numpy.random.default_rng()`) still draw from th
 
 def build(frame: object, events: EventPipe) -> dict[str, Any]:
     """The namespace of a new session: a fresh `__main__` module, so that pickling the user's classes works."""
-    import matplotlib.pyplot as plt
     import numpy as np
-    import pandas as pd
-    import scipy
-    import sklearn
-    import statsmodels.api as sm
-    import statsmodels.formula.api as smf
-    from scipy import stats
 
     random.seed(SEED)
     np.random.seed(SEED)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     names = main.__dict__
-    names.update(df=frame, pd=pd, np=np, scipy=scipy, stats=stats, sm=sm, smf=smf, plt=plt, sklearn=sklearn)
-    names.update(submit=_submitter(events), note=_noter(events), __builtins__=builtins)
+    names.update({name: sys.modules[module] for name, module in _LIBRARIES.items() if module in sys.modules})
+    names.update(df=frame, submit=_submitter(events), note=_noter(events), __builtins__=builtins)
     return names
 
 

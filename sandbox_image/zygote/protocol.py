@@ -12,7 +12,7 @@ import json
 import struct
 from typing import Any, NamedTuple
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 3
 HEADER = struct.Struct(">IBI")
 MAX_PAYLOAD = 32 * 1024 * 1024
 """Largest payload either side accepts, bytes; a larger length is a protocol error and ends the channel."""
@@ -31,8 +31,9 @@ class Kind(enum.IntEnum):
     STATS = 8  # {}: ask for STATS_REPLY
     PING = 9  # {n}: answered by PONG {n}
     SHUTDOWN = 10  # {}: end everything
+    PARK = 11  # {idle_s}: let this host go and wait so long for another (needs LOADED, no session; answers PARKED)
 
-    HELLO = 64  # {protocol, python, platform, libraries{}, walls{landlock_abi, seccomp, ...}, pid}
+    HELLO = 64  # {protocol, python, platform, libraries{}, walls{landlock_abi, seccomp, ...}, pid, loaded?: as LOADED}
     LOADED = 65  # {rows, columns, encoding, delimiter, bytes, sha256, seconds, warnings[]}
     LOAD_FAILED = 66  # {reason, message}
     OPENED = 67  # {pid, seconds}
@@ -45,6 +46,7 @@ class Kind(enum.IntEnum):
     PONG = 74  # {n}
     REFUSED = 75  # {message}: the request made no sense (unknown session, busy, limit reached)
     FATAL = 76  # {message}: the zygote is about to end
+    PARKED = 77  # {}: the last frame to this host
 
 
 # EVENT payloads: {"type": "value", "repr": str, "truncated": bool}

@@ -113,6 +113,18 @@ class Remover:
         while self.busy:
             self.work(1.0)
 
+    def remove_root(self, root: str) -> None:
+        """Remove everything on the list, whatever else lies in this folder, and the folder where that is allowed."""
+        for name in os.listdir(root):
+            path = os.path.join(root, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                self.add(path)
+            else:
+                os.unlink(path)
+        self.finish()
+        with contextlib.suppress(OSError):
+            os.rmdir(root)
+
     def _begin(self, path: str) -> None:
         parent, name = os.path.split(path)
         try:

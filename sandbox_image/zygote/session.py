@@ -114,7 +114,8 @@ class _Session:
         self._events = EventPipe(self._interrupts, start.limits.max_event_bytes)
         figures = Figures(self._events, start.limits.max_figures)
         names = namespace.build(start.frame, self._events)
-        names["plt"].show = figures.show
+        if "plt" in names:
+            names["plt"].show = figures.show
         shown = start.limits.output_head_bytes + start.limits.output_tail_bytes
         self._runner = CellRunner(names, self._events, figures, self._interrupts, start.scratch, shown)
         self._commands = Decoder()

@@ -13,29 +13,28 @@ import select
 import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, Final
 
 from sandbox_image.zygote import stats
 from sandbox_image.zygote.cgroup import OomCounter
+from sandbox_image.zygote.door import Door, turn_away
+from sandbox_image.zygote.host import HostGone, HostStream
 from sandbox_image.zygote.limits import Limits
-from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Decoder, Frame, Kind, ProtocolError, encode
+from sandbox_image.zygote.orders import idle_seconds, run_request
+from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Frame, Kind, ProtocolError
 from sandbox_image.zygote.scratch import Remover
-from sandbox_image.zygote.slot import Request, Slot
+from sandbox_image.zygote.slot import Slot
 from sandbox_image.zygote.spares import Owner, Spares
 from sandbox_image.zygote.template import MAX_MESSAGE
 from sandbox_image.zygote.upload import Upload
 from sandbox_image.zygote.watch import LONGEST_TICK_S, TICK_COST_FACTOR, TICK_S
 from sandbox_image.zygote.worker import Exit, Worker
 
-READ_BYTES: Final = 1 << 18
 OUTPUT_HIGH: Final = 16 * 1024 * 1024
 """Bytes waiting for a slow host from which events of sessions are no longer read; the sessions then wait."""
 _SHUTDOWN_S: Final = 3.0
 _HOUSEKEEPING_S: Final = 0.005
-_FRAMES_PER_WRITE: Final = 64
 
 
 class Ended(Exception):
@@ -53,17 +52,18 @@ class Switchboard:
         scratch_root: str,
         walls: dict[str, Any],
         oom: OomCounter,
+        door: Door | None,
     ) -> None:
-        self._in = channel_in
-        self._out = channel_out
+        self._host: HostStream | None = None
+        self._door = door
         self._template = template
         self._root = scratch_root
         self._walls = walls
         self._oom = oom
         self._oom_seen = self._oom.read()
-        self._decoder = Decoder()
-        self._unsent: deque[memoryview] = deque()
-        self._unsent_bytes = 0
+        self._words: dict[str, Any] = {}
+        self._park_s = 0.0
+        self._expires = 0.0
         self._slots: dict[int, Slot] = {}
         self._workers: dict[int, tuple[Owner, Worker]] = {}
         self._by_pid: dict[int, int] = {}
@@ -76,18 +76,19 @@ class Switchboard:
         self._tick_due = 0.0
         self._poller = select.epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
-        os.set_blocking(self._out, False)
-        self._register(self._in, select.EPOLLIN, self._host_readable)
+        self._welcome(HostStream(channel_in, channel_out))
         self._register(template.fileno(), select.EPOLLIN, self._template_readable)
+        if door is not None:
+            self._register(door.fileno(), select.EPOLLIN, self._door_opened)
 
     # The loop.
 
     def serve(self) -> None:
-        """Serve until the host is gone, then clean up."""
+        """Serve until the host is gone, or none has come for too long, then clean up."""
         try:
             while True:
                 self._turn()
-        except Ended as end:
+        except (Ended, HostGone) as end:
             message = str(end)
         except ProtocolError as error:
             message = f"the host sent something malformed: {error}"
@@ -103,8 +104,10 @@ class Switchboard:
         due = max(0.0, self._tick_due - now) if watched else TICK_S if busy else -1
         timeout = 0.0 if busy and not watched else min(due, TICK_S)
         pause = self._spares.pause(now, len(self._slots)) if self._loaded else None
-        if pause is not None:
-            timeout = pause if timeout < 0 else min(timeout, pause)
+        idle = None if self._host is not None else max(0.0, self._expires - now)
+        for due_in in (pause, idle):
+            if due_in is not None:
+                timeout = due_in if timeout < 0 else min(timeout, due_in)
         for descriptor, event in self._poller.poll(timeout):
             callback = self._callbacks.get(descriptor)
             # An earlier callback of this turn may have retired the descriptor.
@@ -116,6 +119,8 @@ class Switchboard:
             self._spares.refill(time.monotonic(), len(self._slots))
         self._remover.work(_HOUSEKEEPING_S)
         self._flush()
+        if self._host is None and time.monotonic() >= self._expires:
+            raise Ended
 
     def _tick(self) -> None:
         """Look after the slots that want it: every TICK_S, less often when that would take too much of a processor."""
@@ -137,46 +142,62 @@ class Switchboard:
 
     # The host's side.
 
+    def _welcome(self, host: HostStream) -> None:
+        self._host = host
+        self._register(host.incoming, select.EPOLLIN, self._host_readable)
+
     def _host_readable(self, event: int) -> None:
-        data = os.read(self._in, READ_BYTES)
-        if not data:
-            raise Ended
-        for frame in self._decoder.feed(data):
+        if self._host is None:
+            return
+        for frame in self._host.read():
             try:
                 self._obey(frame)
             except ProtocolError as error:
                 self.send(Kind.REFUSED, frame.session, {"message": str(error)})
 
+    def _door_opened(self, event: int) -> None:
+        visitor = self._door.answer() if self._door is not None else None
+        if visitor is None:
+            return
+        if self._host is not None:
+            turn_away(visitor)
+            return
+        os.dup2(visitor.log, 2)
+        self._welcome(HostStream(visitor.commands, visitor.replies, visitor.log, visitor.leash))
+        self.send(Kind.HELLO, 0, self._words)
+
     def send(self, kind: Kind, session: int, payload: bytes | dict[str, Any] = b"") -> None:
-        """Queue a frame for the host."""
-        data = encode(kind, session, payload)
-        self._unsent.append(memoryview(data))
-        self._unsent_bytes += len(data)
+        """Queue a frame for the host, if there is one."""
+        if self._host is not None:
+            self._host.send(kind, session, payload)
 
     def _flush(self) -> None:
-        try:
-            while self._unsent:
-                self._drop_sent(os.writev(self._out, list(islice(self._unsent, _FRAMES_PER_WRITE))))
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            raise Ended from error
-        self._await_room(bool(self._unsent))
-        self._throttle(self._unsent_bytes > OUTPUT_HIGH)
+        host = self._host
+        if host is None:
+            return
+        host.flush()
+        if self._park_s and not host.unsent_bytes:
+            self._part(host)
+            return
+        self._await_room(host, bool(host.unsent_bytes))
+        self._throttle(host.unsent_bytes > OUTPUT_HIGH)
 
-    def _drop_sent(self, written: int) -> None:
-        self._unsent_bytes -= written
-        while written:
-            first = self._unsent.popleft()
-            if written < len(first):
-                self._unsent.appendleft(first[written:])
-            written -= min(written, len(first))
+    def _part(self, host: HostStream) -> None:
+        """Let the host go, and wait for another."""
+        self._unregister(host.incoming)
+        self._await_room(host, wanted=False)
+        self._throttle(wanted=False)
+        host.close()
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
+        self._host = None
+        self._expires, self._park_s = time.monotonic() + self._park_s, 0.0
 
-    def _await_room(self, wanted: bool) -> None:
-        if wanted and self._out not in self._callbacks:
-            self._register(self._out, select.EPOLLOUT, lambda _: None)
+    def _await_room(self, host: HostStream, wanted: bool) -> None:
+        if wanted and host.outgoing not in self._callbacks:
+            self._register(host.outgoing, select.EPOLLOUT, lambda _: None)
         elif not wanted:
-            self._unregister(self._out)
+            self._unregister(host.outgoing)
 
     def _throttle(self, wanted: bool) -> None:
         """While the host is slow, leave events where they are: sessions and the host's requests wait in their pipes."""
@@ -184,7 +205,8 @@ class Switchboard:
             return
         self._throttled = wanted
         events = 0 if wanted else select.EPOLLIN
-        for descriptor in (self._in, *(worker.events for _, worker in self._workers.values())):
+        incoming = () if self._host is None else (self._host.incoming,)
+        for descriptor in (*incoming, *(worker.events for _, worker in self._workers.values())):
             if descriptor in self._callbacks:
                 self._poller.modify(descriptor, events)
 
@@ -200,7 +222,10 @@ class Switchboard:
             Kind.STATS: self._stats,
             Kind.PING: lambda frame: self.send(Kind.PONG, frame.session, frame.payload),
             Kind.SHUTDOWN: _end,
+            Kind.PARK: self._park,
         }
+        if self._park_s:
+            raise ProtocolError("this host has said goodbye")
         handler = handlers.get(frame.kind)
         if handler is None:
             raise ProtocolError(f"there is no request of kind {frame.kind}")
@@ -254,13 +279,22 @@ class Switchboard:
 
     def _run(self, frame: Frame) -> None:
         slot = self._slot(frame)
-        refusal = slot.run(_request(frame))
+        refusal = slot.run(run_request(frame))
         if refusal:
             raise ProtocolError(refusal)
 
+    def _park(self, frame: Frame) -> None:
+        if self._door is None:
+            raise ProtocolError("this sandbox was not made to be kept")
+        if not self._loaded or self._slots:
+            raise ProtocolError("a sandbox is kept with a dataset and without sessions only")
+        self._park_s = idle_seconds(frame)
+        self.send(Kind.PARKED, 0, {})
+
     def _stats(self, frame: Frame) -> None:
         sessions = {str(number): stats.of_session(slot) for number, slot in self._slots.items()}
-        own = {"pid": os.getpid(), "rss_bytes": stats.resident(os.getpid()), "unsent_bytes": self._unsent_bytes}
+        unsent = 0 if self._host is None else self._host.unsent_bytes
+        own = {"pid": os.getpid(), "rss_bytes": stats.resident(os.getpid()), "unsent_bytes": unsent}
         shared = stats.of_template(self._walls.get("template_pid", 0))
         self.send(Kind.STATS_REPLY, 0, {"sessions": sessions, "switchboard": own, "template": shared})
 
@@ -277,6 +311,7 @@ class Switchboard:
         elif operation == "loaded":
             self._upload = None
             self._loaded = True
+            self._words["loaded"] = message["facts"]
             self.send(Kind.LOADED, 0, message["facts"])
         elif operation == "load_failed":
             self._fail_load(message["reason"], message["message"])
@@ -305,7 +340,7 @@ class Switchboard:
     def _hello(self, message: dict[str, Any]) -> None:
         if message["threads"] != 1:
             raise Ended(f"the libraries started {message['threads'] - 1} threads, after which no fork is safe")
-        hello = {
+        self._words = {
             "protocol": PROTOCOL_VERSION,
             "python": platform.python_version(),
             "platform": platform.platform(),
@@ -313,7 +348,7 @@ class Switchboard:
             "walls": self._walls,
             "pid": os.getpid(),
         }
-        self.send(Kind.HELLO, 0, hello)
+        self.send(Kind.HELLO, 0, self._words)
 
     # What slots ask for.
 
@@ -406,33 +441,10 @@ class Switchboard:
         with contextlib.suppress(OSError):
             os.kill(self._walls["template_pid"], signal.SIGKILL)
             os.waitpid(self._walls["template_pid"], 0)
-        with contextlib.suppress(OSError, Ended):
+        with contextlib.suppress(OSError, HostGone):
             self._flush()
-        for name in os.listdir(self._root):
-            path = os.path.join(self._root, name)
-            if os.path.isdir(path) and not os.path.islink(path):
-                self._remover.add(path)
-            else:
-                os.unlink(path)
-        self._remover.finish()
-        with contextlib.suppress(OSError):
-            os.rmdir(self._root)
+        self._remover.remove_root(self._root)
 
 
 def _end(frame: Frame) -> None:
     raise Ended
-
-
-def _request(frame: Frame) -> Request:
-    data = frame.json()
-    cell, code = data.get("cell"), data.get("code")
-    timeout_s, grace_s = data.get("timeout_s"), data.get("grace_s")
-    if not isinstance(cell, int) or not isinstance(code, str):
-        raise ProtocolError("a RUN needs a whole number `cell` and a text `code`")
-    if not _positive(timeout_s) or not (grace_s == 0 or _positive(grace_s)):
-        raise ProtocolError("a RUN needs `timeout_s` above 0 and `grace_s` from 0 up, in seconds")
-    return Request(cell, code, float(timeout_s), float(grace_s))
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9

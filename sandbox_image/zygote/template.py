@@ -27,7 +27,7 @@ MAX_MESSAGE: Final = 128 * 1024
 _PIPES: Final = 4
 
 
-def run(link: socket.socket, walls: Walls, scratch_root: str, parent: int) -> NoReturn:
+def run(link: socket.socket, walls: Walls, scratch_root: str, parent: int, libraries: str) -> NoReturn:
     """Be the template. Called in a fresh fork; never returns.
 
     Args:
@@ -35,11 +35,12 @@ def run(link: socket.socket, walls: Walls, scratch_root: str, parent: int) -> No
         walls: What the machine offers.
         scratch_root: The folder in which sessions have theirs.
         parent: The switchboard's process id.
+        libraries: What is imported first, see `preload.SETS`.
     """
     code = 1
     try:
         die_with_parent(parent)
-        _Template(link, walls, scratch_root).serve()
+        _Template(link, walls, scratch_root).serve(libraries)
         code = 0
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -56,9 +57,9 @@ class _Template:
         self._frame: object = None
         self._pid = os.getpid()
 
-    def serve(self) -> None:
+    def serve(self, libraries: str) -> None:
         """Preload, then load and fork as told until the switchboard is gone."""
-        preload.preload()
+        preload.preload(libraries)
         versions, threads = preload.library_versions(), preload.threads()
         enter_template(self._walls, self._root)
         wakeup = self._watch_children()

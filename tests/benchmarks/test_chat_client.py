@@ -1,4 +1,4 @@
-"""What a model call costs on our side, journal included, against a bare httpx loop that keeps nothing."""
+"""What a model call costs on our side, journal, limits and budget included, against a bare httpx loop; and 429s."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from blocks.chat.admission import Rules
+from blocks.chat.budget import BudgetPlan, Caps
 from blocks.chat.dialects import dialect_for
+from blocks.chat.limits import Limits
 from blocks.chat.models import ChatRequest, Message
 from tests.benchmarks.report import Row, print_table
 from tests.support.chat import ask, opened
@@ -27,6 +30,15 @@ SCRIPT = """
 from tests.support.model_answers import Answer
 def behave(ask):
     return Answer(content="x" * 1000, delay_s=0.1)
+"""
+
+
+RULES = Rules(
+    Limits(requests_per_minute=10**6, tokens_per_minute=10**9), BudgetPlan(day=Caps(requests=10**6, tokens=10**9))
+)
+CROWDED = """
+from tests.support.model_answers import Answer, at_most, error
+behave = at_most(10, Answer(delay_s=0.1), error(429, headers={"Retry-After": "1"}))
 """
 
 
@@ -58,7 +70,7 @@ async def test_cost_of_a_call(tmp_path: Path) -> None:
     script.write_text(SCRIPT)
     with ModelProcess(tmp_path / "calls.jsonl", script) as server:
         async with (
-            opened(server.base_url, tmp_path / "store.db", max_in_flight=IN_FLIGHT) as client,
+            opened(server.base_url, tmp_path / "store.db", max_in_flight=IN_FLIGHT, rules=RULES) as client,
             httpx.AsyncClient(trust_env=False, timeout=60, limits=httpx.Limits(max_connections=None)) as bare,
         ):
             slots = asyncio.Semaphore(IN_FLIGHT)
@@ -82,11 +94,38 @@ async def test_cost_of_a_call(tmp_path: Path) -> None:
     print_table(
         f"{CALLS} calls of 20 KB, {IN_FLIGHT} in flight, 100 ms latency; medians of {ROUNDS} rounds",
         [
-            Row("CPU of a call, journal included", f"{our_cpu:.2f} ms", "5 ms", our_cpu <= 5),
+            Row("CPU of a call, journal, limits and budget included", f"{our_cpu:.2f} ms", "5 ms", our_cpu <= 5),
             Row("CPU of a call, bare httpx loop", f"{bare_cpu:.2f} ms"),
             Row("calls a second", f"{our_rate:.0f}"),
             Row("calls a second, bare httpx loop", f"{bare_rate:.0f}"),
             Row("ours : bare", f"{our_rate / bare_rate:.0%}", "90 %", our_rate >= 0.9 * bare_rate),
             Row("CPU of a call that the journal answers", f"{replayed.cpu_ms:.2f} ms"),
+        ],
+    )
+
+
+async def test_300_calls_to_a_server_that_takes_ten_at_once(tmp_path: Path) -> None:
+    script = tmp_path / "behave.py"
+    script.write_text(CROWDED)
+    seconds, rejections = [], []
+    with ModelProcess(tmp_path / "calls.jsonl", script) as server:
+        for number in range(ROUNDS):
+            before = server.tally.asked.total()
+            store = tmp_path / f"{number}.db"
+            # Another account each time, so that nothing is known of the server.
+            async with opened(
+                server.base_url, store, max_in_flight=100, sleep=asyncio.sleep, key=f"sk-round-{number}"
+            ) as client:
+                started = time.perf_counter()
+                await asyncio.gather(*(client.complete(ask(f"round {number} question {each}")) for each in range(300)))
+                seconds.append(time.perf_counter() - started)
+            rejections.append(server.tally.asked.total() - before - 300)
+    print_table(
+        f"300 calls, 100 ms each, ten at once else 429 and Retry-After: 1; {ROUNDS} rounds",
+        [
+            Row(
+                "seconds, median (ideal 3.0)", f"{statistics.median(seconds):.1f}", "5", statistics.median(seconds) <= 5
+            ),
+            Row("calls turned away, most", f"{max(rejections)}", "30", max(rejections) <= 30),
         ],
     )

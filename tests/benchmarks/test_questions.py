@@ -19,10 +19,11 @@ import pytest
 from blocks.sandboxes import ProcessRuntime, Sandbox, SandboxLimits, SandboxPool, Session
 from flows.answers.answers import parse_answer, parse_reference
 from flows.answers.comparator import compare
-from flows.questions.generating import Recipe, Source, generate
+from flows.generation.generating import generate
+from flows.generation.recipes import Recipe, Source
+from flows.generation.workplace import open_workplace
 from flows.questions.proving import SHUFFLE
 from flows.questions.records import Question
-from flows.questions.workplace import open_workplace
 from flows.samples import SLUGS, dataset_folder
 from flows.tables.dataset import read_dataset
 from tests.benchmarks.report import Row, print_table

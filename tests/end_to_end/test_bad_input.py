@@ -14,7 +14,6 @@ import pytest
 from flows.verification.store import read_episodes
 from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
-from tests.support.prefect_home import migrated_home
 from tests.support.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
@@ -23,20 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 GOOD = "a,b\n" + "".join(f"{n},{n % 3}\n" for n in range(12))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    folder = tmp_path_factory.mktemp("prefect")
-    with PrefectServer(migrated_home(folder / "template", folder / "home")) as server:
-        yield server
-
-
 class Command:
     """`python flows/episode.py` with a home of its own."""
 
-    def __init__(self, home: Path, server: PrefectServer) -> None:
+    def __init__(self, home: Path, prefect_server: PrefectServer) -> None:
         self.home = home
         self._environment = {
-            **os.environ, "TRIGPOINT_HOME": str(home), "PREFECT_API_URL": server.api_url, "COLUMNS": "200",
+            **os.environ, "TRIGPOINT_HOME": str(home), "PREFECT_API_URL": prefect_server.api_url, "COLUMNS": "200",
         }  # fmt: skip
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -57,8 +49,8 @@ class Command:
 
 
 @pytest.fixture
-def command(tmp_path: Path, server: PrefectServer) -> Command:
-    return Command(tmp_path / "home", server)
+def command(tmp_path: Path, prefect_server: PrefectServer) -> Command:
+    return Command(tmp_path / "home", prefect_server)
 
 
 @pytest.fixture

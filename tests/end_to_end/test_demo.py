@@ -42,11 +42,14 @@ sys.addaudithook(_watch)
 
 
 def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return command(home, sys.executable, "flows/episode.py", *arguments, **environment)
+
+
+def command(home: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     settings = {**os.environ, "TRIGPOINT_HOME": str(home), "COLUMNS": "120", **environment}
     return subprocess.run(
-        [sys.executable, "flows/episode.py", *arguments], cwd=ROOT, env=settings, capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+        words, cwd=ROOT, env=settings, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
 
 
 def episodes(home: Path) -> list[Episode]:
@@ -73,7 +76,7 @@ def calls_of(episode: Episode) -> list[Any]:
     return [message.call for trace in episode.attempts for message in trace.messages if message.call is not None]
 
 
-def test_demo_makes_no_connection_that_leaves_the_machine(tmp_path: Path) -> None:
+def test_demo_makes_no_connection_that_leaves_the_machine_and_keeps_what_is_done(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(WATCH)
     watched = tmp_path / "connections.txt"
     home = tmp_path / "home"
@@ -89,21 +92,19 @@ def test_demo_makes_no_connection_that_leaves_the_machine(tmp_path: Path) -> Non
     assert "14 done by earlier runs, 0 model calls" in again.stdout
     assert len(episodes(home)) == 14
 
-
-@pytest.mark.engine
-def test_demo_in_containers(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    check_demo(home, run(home, "--runtime", "docker"))
-    digests = {episode.provenance.sandbox.image_digest for episode in episodes(home)}
-    assert len(digests) == 1
-    assert {episode.provenance.sandbox.runtime for episode in episodes(home)} == {"docker"}
-
-
-def test_results_survive_the_loss_of_the_episode_files(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    assert run(home, "--runtime", "process").returncode == 0
+    # Should the episode files be lost, the results that Prefect has kept make them again.
     before = {episode.episode_id: episode.verdict for episode in episodes(home)}
     for slug in SLUGS:
         (home / "episodes" / f"{slug}.jsonl").unlink()
     assert run(home, "--runtime", "process").returncode == 0
     assert {episode.episode_id: episode.verdict for episode in episodes(home)} == before
+
+
+@pytest.mark.engine
+def test_make_demo_in_containers(tmp_path: Path) -> None:
+    """The README's own command."""
+    home = tmp_path / "home"
+    check_demo(home, command(home, "make", "demo", "ARGS=--runtime docker", f"VENV={Path(sys.executable).parents[1]}"))
+    digests = {episode.provenance.sandbox.image_digest for episode in episodes(home)}
+    assert len(digests) == 1
+    assert {episode.provenance.sandbox.runtime for episode in episodes(home)} == {"docker"}

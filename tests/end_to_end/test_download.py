@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +11,11 @@ import pytest
 
 from flows.tables.cards import read_card
 from flows.tables.dataset import read_dataset
+from tests.support.download_command import Command
 from tests.support.file_server import FileServer, Reply, in_turn, ranged, rows
 from tests.support.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1500)]
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def prefect(prefect_home: Path) -> Iterator[PrefectServer]:
-    with PrefectServer(prefect_home) as server:
-        yield server
 
 
 @pytest.fixture
@@ -36,50 +24,9 @@ def files() -> Iterator[FileServer]:
         yield server
 
 
-class Command:
-    """`python flows/download.py` with a home of its own."""
-
-    def __init__(self, home: Path, prefect: PrefectServer) -> None:
-        self.home = home
-        self._environment = {
-            **os.environ, "TRIGPOINT_HOME": str(home), "PREFECT_API_URL": prefect.api_url, "COLUMNS": "200",
-        }  # fmt: skip
-
-    def __call__(self, *arguments: str | Path, code: int) -> str:
-        done = subprocess.run(
-            [sys.executable, "flows/download.py", *map(str, arguments), "--runtime", "process"],
-            cwd=ROOT, env=self._environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
-        said = done.stdout + done.stderr
-        assert "Traceback" not in said, said
-        assert done.returncode == code, said
-        return said
-
-    def killed_once(self, files: FileServer, path: str, *arguments: str) -> None:
-        """Start, and kill when the server has been asked and part of the file is here."""
-        command = [sys.executable, "flows/download.py", *arguments, "--runtime", "process"]
-        process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline and process.poll() is None:
-            if files.asked(path) and any(part.stat().st_size for part in self.home.rglob("*.part")):
-                break
-            time.sleep(0.05)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL, "it was killed in the middle"
-
-    def datasets(self) -> dict[str, list[str]]:
-        """The files of each dataset."""
-        folder = self.home / "datasets"
-        return {path.name: sorted(file.name for file in path.iterdir()) for path in folder.iterdir()}
-
-    def incoming(self) -> list[str]:
-        """Working folders that are left."""
-        return [path.name for path in (self.home / "incoming").iterdir() if path.is_dir()]
-
-
 @pytest.fixture
-def command(tmp_path: Path, prefect: PrefectServer) -> Command:
-    return Command(tmp_path / "home", prefect)
+def command(tmp_path: Path, prefect_server: PrefectServer) -> Command:
+    return Command(tmp_path / "home", prefect_server)
 
 
 WHOLE = ["data.csv", "dataset.json", "sketch.json"]

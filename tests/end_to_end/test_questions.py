@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +12,9 @@ import pytest
 from flows.questions.files import read_questions
 from flows.samples import dataset_folder
 from flows.verification.store import read_episodes
+from tests.support.command_home import Home
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
-from tests.support.prefect_home import migrated_home
 from tests.support.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
@@ -28,42 +24,9 @@ CO2, STATES = (str(dataset_folder(slug) / "data.csv") for slug in ("co2", "state
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    folder = tmp_path_factory.mktemp("prefect")
-    with PrefectServer(migrated_home(folder / "template", folder / "home")) as server:
-        yield server
-
-
-class Home:
-    """A TRIGPOINT_HOME and the commands run on it."""
-
-    def __init__(self, path: Path, server: PrefectServer) -> None:
-        self.path = path
-        self._environment = {
-            **os.environ, "TRIGPOINT_HOME": str(path), "PREFECT_API_URL": server.api_url, "COLUMNS": "200",
-        }  # fmt: skip
-
-    def start(self, flow: str, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, f"flows/{flow}.py", *arguments, "--runtime", "process"], cwd=ROOT, env=self._environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def run(self, flow: str, *arguments: str, code: int = 0) -> str:
-        process = self.start(flow, *arguments)
-        out, err = process.communicate()
-        assert process.returncode == code, err
-        assert "Traceback" not in out + err
-        return out + err
-
-    def file(self, slug: str) -> Path:
-        return self.path / "questions" / f"{slug}.jsonl"
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory, server: PrefectServer) -> Home:
+def calm(tmp_path_factory: pytest.TempPathFactory, prefect_server: PrefectServer) -> Home:
     """A home in which one undisturbed run has made the questions of two datasets."""
-    home = Home(tmp_path_factory.mktemp("calm"), server)
+    home = Home(tmp_path_factory.mktemp("calm"), prefect_server)
     home.run("question", CO2, STATES, "--per-source", "15")
     return home
 
@@ -88,8 +51,8 @@ def test_a_rerun_makes_nothing_and_changes_nothing(calm: Home) -> None:
     assert calm.file("co2").read_bytes() == before
 
 
-def test_a_killed_run_ends_where_a_calm_one_ends(calm: Home, server: PrefectServer, tmp_path: Path) -> None:
-    home = Home(tmp_path / "home", server)
+def test_a_killed_run_ends_where_a_calm_one_ends(calm: Home, prefect_server: PrefectServer, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", prefect_server)
     home.path.mkdir()
     mine = '{"id": "mine", "text": "When was there most of it?"}\n'
     home.file("co2").parent.mkdir()
@@ -113,11 +76,11 @@ def test_a_killed_run_ends_where_a_calm_one_ends(calm: Home, server: PrefectServ
     assert "".join(lines[1:]) == calm.file("co2").read_text(), "byte for byte, in another home"
 
 
-def test_what_repeats_a_benchmark_is_left_out_and_told(calm: Home, server: PrefectServer, tmp_path: Path) -> None:
+def test_what_repeats_a_benchmark_is_left_out(calm: Home, prefect_server: PrefectServer, tmp_path: Path) -> None:
     known = read_questions(calm.file("co2")).questions[0]
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "known.txt").write_text(known.text + "\n")
-    home = Home(tmp_path / "home", server)
+    home = Home(tmp_path / "home", prefect_server)
     home.run("question", CO2, "--source", "template", "--per-source", "15", "--benchmarks", str(tmp_path / "bench"))
     assert known.text not in {question.text for question in read_questions(home.file("co2")).questions}
     report = json.loads((home.path / "questions" / "co2.report.json").read_text())
@@ -126,8 +89,8 @@ def test_what_repeats_a_benchmark_is_left_out_and_told(calm: Home, server: Prefe
     assert all("known.txt, question 1" in each["detail"] for each in dropped)
 
 
-def test_mistakes_are_one_sentence_and_the_rest_goes_on(server: PrefectServer, tmp_path: Path) -> None:
-    home = Home(tmp_path / "home", server)
+def test_mistakes_are_one_sentence_and_the_rest_goes_on(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", prefect_server)
     said = home.run("question", CO2, "--benchmarks", str(tmp_path / "none"), code=2)
     assert "is no folder" in said
     tiny = tmp_path / "tiny.csv"
@@ -137,8 +100,8 @@ def test_mistakes_are_one_sentence_and_the_rest_goes_on(server: PrefectServer, t
     assert home.file("co2").exists()
 
 
-def test_episodes_make_template_questions_first_where_none_is_asked(server: PrefectServer, tmp_path: Path) -> None:
-    home = Home(tmp_path / "home", server)
+def test_episodes_make_questions_first_where_none_is_asked(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", prefect_server)
 
     def knows(ask: Ask) -> Answer:
         told = " ".join(str(message["content"]) for message in ask.messages if message["role"] == "user")
@@ -146,7 +109,12 @@ def test_episodes_make_template_questions_first_where_none_is_asked(server: Pref
         return Answer(content=f"As asked.\n```python\n{found.reference_program}\n```")
 
     with ModelServer(knows) as model:
-        said = home.run("episode", CO2, "--model", "scripted", "--base-url", model.base_url)
+        order = (CO2, "--model", "scripted", "--base-url", model.base_url)
+        cut = home.run("episode", *order, "--budget-requests", "5", code=1)
+        assert "The budget of this run is spent" in cut
+        assert model.tally.asked.total() == 5, "to the request"
+        said = home.run("episode", *order)
+        assert set(model.tally.asked.values()) == {1}, "the next run went on where the budget had ended the first"
     questions = read_questions(home.file("co2")).questions
     assert {question.source for question in questions} == {"template"}
     episodes = list(read_episodes(home.path / "episodes" / "co2.jsonl"))

@@ -159,18 +159,9 @@ def test_kill_at_random_moments(
     assert runs.undisturbed() == 0
     assert sum(model.tally.asked.values()) == calls, "a run with nothing to do asks nothing"
 
-
-def test_a_killed_run_ends_where_an_undisturbed_one_ends(
-    tmp_path: Path, model: ModelProcess, server: PrefectServer
-) -> None:
     calm = Runs(tmp_path, tmp_path / "calm", model, server)
     assert calm.undisturbed() == 0
-    shaken = Runs(tmp_path, tmp_path / "shaken", model, server)
-    rng = random.Random(7)
-    while shaken.killed(rng) and len(shaken.finished()) < 6:
-        pass
-    assert shaken.undisturbed() == 0
-    assert shaken.finished() == calm.finished()
+    assert runs.finished() == calm.finished(), "it ends where an undisturbed run ends"
     verdicts = Counter(outcome[0] for _, outcome in calm.finished().values())  # type: ignore[index]
     assert verdicts["verified"] >= QUESTIONS * 3 // 5
     assert verdicts["verified"] < QUESTIONS, "answers that disagree are not verified"

@@ -66,6 +66,10 @@ class Outcome:
         return [base64.b64decode(event["png"]) for event in self.events if event["type"] == "figure"]
 
 
+QUICKLY = ("--preload", "tables")
+"""For a zygote of a test that wants no library."""
+
+
 class Zygote:
     """A started zygote. Frames of other sessions that arrive meanwhile are kept for whoever asks for them."""
 

@@ -18,7 +18,7 @@ from sandbox_image.zygote.limits import Limits
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Kind, ProtocolError
 from sandbox_image.zygote.upload import Upload
 from sandbox_image.zygote.walls import enter, landlock
-from tests.sandbox_image.driver import LIMITS, PATIENCE_S, TABLE, Zygote
+from tests.sandbox_image.driver import LIMITS, PATIENCE_S, QUICKLY, TABLE, Zygote
 
 
 def gone(pids: list[int]) -> bool:
@@ -40,7 +40,7 @@ def alive(pid: int) -> bool:
 
 def started(tmp_path: Path) -> tuple[Zygote, list[int]]:
     """A zygote with two sessions, one of them busy; and all its processes."""
-    zygote = Zygote(tmp_path)
+    zygote = Zygote(tmp_path, *QUICKLY)
     template = zygote.receive(Kind.HELLO).json()["walls"]["template_pid"]
     zygote.load()
     pids = [zygote.open(number).json()["pid"] for number in (1, 2)]
@@ -52,13 +52,27 @@ def started(tmp_path: Path) -> tuple[Zygote, list[int]]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Zygote]:
-    zygote = Zygote(tmp_path)
+    zygote = Zygote(tmp_path, *QUICKLY)
     yield zygote
     zygote.close()
 
 
+def test_a_zygote_for_tables_has_them_alone_ready_and_the_rest_at_hand(fresh: Zygote) -> None:
+    fresh.receive(Kind.HELLO)
+    assert fresh.load().kind == Kind.LOADED
+    assert fresh.open(1).kind == Kind.OPENED
+    names = "('pandas', 'numpy', 'scipy', 'sklearn', 'matplotlib')"
+    assert fresh.run(1, f"import sys\n[n for n in {names} if n in sys.modules]").value == "['pandas', 'numpy']"
+    assert fresh.run(1, "[name for name in ('df', 'pd', 'np', 'plt', 'sm') if name in globals()]").value == (
+        "['df', 'pd', 'np']"
+    )
+    code = "from sklearn.linear_model import LinearRegression\nfitted = LinearRegression().fit([[1], [2]], [2, 4])\n"
+    assert fresh.run(1, code + "round(float(fitted.coef_[0]), 6)").value == "2.0"
+    assert len(fresh.run(1, "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()").figures) == 1
+
+
 def test_from_hello_to_hanging_up(tmp_path: Path) -> None:
-    zygote = Zygote(tmp_path)
+    zygote = Zygote(tmp_path, *QUICKLY)
     hello = zygote.receive(Kind.HELLO).json()
     assert hello["protocol"] == PROTOCOL_VERSION
     assert hello["pid"] == zygote.process.pid
@@ -73,6 +87,9 @@ def test_from_hello_to_hanging_up(tmp_path: Path) -> None:
     assert "no dataset was announced" in zygote.receive(Kind.REFUSED).json()["message"]
     zygote.send(Kind.LOAD, 0, {"name": "t", "bytes": "many"})
     assert "a LOAD needs" in zygote.receive(Kind.REFUSED).json()["message"]
+
+    zygote.send(Kind.PARK, 0, {"idle_s": 60})
+    assert "not made to be kept" in zygote.receive(Kind.REFUSED).json()["message"]
 
     failed = zygote.load(b"a,b\n1,2\n1,2,3\n")
     assert failed.kind == Kind.LOAD_FAILED
@@ -124,7 +141,7 @@ def test_shutdown_ends_the_program(tmp_path: Path) -> None:
 
 
 def test_a_host_that_does_not_read_stops_nobody(tmp_path: Path) -> None:
-    zygote = Zygote(tmp_path)
+    zygote = Zygote(tmp_path, *QUICKLY)
     zygote.receive(Kind.HELLO)
     zygote.load()
     for number in (1, 2, 3):
@@ -235,7 +252,7 @@ def test_the_program_refuses_a_machine_without_landlock(
 
 
 def test_the_hash_seed_is_fixed_by_starting_over(tmp_path: Path) -> None:
-    zygote = Zygote(tmp_path, environment={"PYTHONHASHSEED": "77"})
+    zygote = Zygote(tmp_path, *QUICKLY, environment={"PYTHONHASHSEED": "77"})
     assert zygote.receive(Kind.HELLO).json()["walls"]["hash_seed"] == "fixed"
     zygote.load()
     zygote.open(1)

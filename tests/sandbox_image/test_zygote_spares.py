@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox_image.zygote.protocol import Kind
-from tests.sandbox_image.driver import LIMITS, PATIENCE_S, TABLE, Zygote
+from tests.sandbox_image.driver import LIMITS, PATIENCE_S, QUICKLY, TABLE, Zygote
 from tests.sandbox_image.test_zygote_lifecycle import alive, gone
 
 
@@ -117,7 +117,7 @@ def test_a_session_with_other_limits_gets_its_own_process(spared: Spared) -> Non
 
 
 def test_spares_and_sessions_together_stay_within_the_limit(tmp_path: Path) -> None:
-    zygote = Zygote(tmp_path)
+    zygote = Zygote(tmp_path, *QUICKLY)
     spared = Spared(zygote, {**LIMITS, "spare_sessions": 2, "max_sessions": 2})
     spared.settled(2)
     spared.open(1)

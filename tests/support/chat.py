@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
 
+from blocks.chat.backends import Place
 from blocks.chat.client import ModelClient
 from blocks.chat.endpoints import Provider, parse_model
 from blocks.chat.journal import Journal
-from blocks.chat.models import ChatRequest, Message, Sampling
+from blocks.chat.keys import call_key
+from blocks.chat.models import ChatRequest, Message, Sampling, Usage
+from blocks.chat.records import JournalRecord
 from tests.support.model_server import ModelServer
 
 MODEL = "test-model"
@@ -37,10 +40,37 @@ def ask(text: str = "How many rows?", *, sample: int = 0, **changes: Any) -> Cha
     return request.model_copy(update=changes)
 
 
+def record_of(text: str, *, at: datetime, reply: str = "five", cost_usd: float | None = None) -> JournalRecord:
+    """An answered call with a system message that all such calls share.
+
+    Args:
+        text: What was asked.
+        at: When.
+        reply: What was answered.
+        cost_usd: What it cost, if known.
+    """
+    messages = (Message(role="system", content="You answer."), Message(role="user", content=text))
+    request = ChatRequest(model="m", messages=messages)
+    return JournalRecord(
+        key=call_key("http://e/v1", request, {}),
+        created_at=at,
+        endpoint="http://e/v1",
+        provider="compatible",
+        request=request,
+        extra={},
+        message=Message(role="assistant", content=reply),
+        finish_reason="stop",
+        model="m",
+        usage=Usage(prompt_tokens=10, completion_tokens=5, cost_usd=cost_usd),
+        latency_s=1.5,
+        raw="{}",
+    )
+
+
 @asynccontextmanager
 async def opened(
     server: ModelServer | str,
-    store: Path | Journal,
+    store: Place | Journal,
     *,
     provider: Provider = "compatible",
     key: str | None = KEY,
@@ -50,7 +80,7 @@ async def opened(
 
     Args:
         server: The server, or a base URL.
-        store: The journal, or the path of one that the client opens and closes.
+        store: The journal, or the place of one that the client opens and closes.
         provider: The dialect to speak.
         key: The API key.
         **options: Further arguments of `ModelClient`.
@@ -58,7 +88,7 @@ async def opened(
     url = server if isinstance(server, str) else server.ollama_url if provider == "ollama" else server.base_url
     address = parse_model(MODEL, url, provider=provider, api_key=SecretStr(key) if key else None)
     options.setdefault("sleep", Waits())
-    if isinstance(store, Path):
+    if not isinstance(store, Journal):
         store, options["owns_journal"] = Journal(store), True
     async with ModelClient(address.endpoint, journal=store, **options) as client:
         yield client

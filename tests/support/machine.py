@@ -14,9 +14,12 @@ import docker.errors
 import psutil
 import requests.exceptions
 
+from blocks.sandboxes.holders import holder_of
+from blocks.sandboxes.orphans import UNCLAIMED_S
 from blocks.sandboxes.owner import owner_is_gone, owner_tag
 
 LABEL_OWNER = "trigpoint.owner"
+FLOW_IMAGE = os.environ.get("TRIGPOINT_FLOW_IMAGE", "trigpoint-flow:latest")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def look_for_engine(image: str) -> EngineState:
         version = client.version()["Version"]
         image_id = client.images.get(image).short_id
     except docker.errors.ImageNotFound:
-        return EngineState(False, f"the engine has no image {image}; `make sandbox-image` builds it")
+        return EngineState(False, f"the engine has no image {image}; `make images` builds it")
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         return EngineState(False, f"the Docker engine refused ({_short(error)})")
     finally:
@@ -67,7 +70,7 @@ def leftover_containers() -> list[str]:
         return []
     try:
         containers: list[Any] = client.containers.list(all=True, filters={"label": LABEL_OWNER}, ignore_removed=True)
-        return [f"container {c.name}: owner {c.labels[LABEL_OWNER]}" for c in containers if _orphaned(c.labels)]
+        return [f"container {c.name}: owner {c.labels[LABEL_OWNER]}" for c in containers if _orphaned(c)]
     finally:
         client.close()
 
@@ -99,9 +102,11 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _orphaned(labels: dict[str, str]) -> bool:
-    owner = labels[LABEL_OWNER]
-    return owner == owner_tag() or owner_is_gone(owner)
+def _orphaned(container: Any) -> bool:
+    holder = holder_of({"Id": container.id, "Names": [container.name], "Labels": container.labels})
+    if holder.until is not None:
+        return time.time() > holder.until + UNCLAIMED_S
+    return holder.owner == owner_tag() or owner_is_gone(holder.owner)
 
 
 def _short(error: BaseException) -> str:

@@ -29,7 +29,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -82,6 +82,8 @@ class ModelServer:
         self.in_flight = 0
         self.peak_in_flight = 0
         self.connections = 0
+        self.pages: dict[str, Callable[[dict[str, Any]], Any]] = {}
+        """What else is answered, by path: made of the request's JSON body."""
         self.port = port
         self._log = log
         self._ready = threading.Event()
@@ -148,6 +150,11 @@ class ModelServer:
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         path = target.partition("?")[0]
         dialect = CHAT_PATHS.get(path)
+        if path in self.pages:
+            page = self.pages[path](json.loads(raw) if raw else {})
+            found = page if isinstance(page, Answer) else Answer(body=json.dumps(page).encode())
+            await _write(writer, found.status, found.headers, found.body or b"")
+            return True
         if method != "POST" or dialect is None:
             await _write(writer, 404, {}, b'{"detail":"Not Found"}')
             return True
@@ -268,8 +275,9 @@ class ModelProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        self._process.communicate(timeout=20)
+        # Its standard input closes, so that it ends between two requests: a signal could end it between the last byte
+        # of an answer and that answer's line in the log.
+        self._process.communicate(timeout=40)
 
 
 def main() -> None:

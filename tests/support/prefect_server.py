@@ -14,7 +14,7 @@ from typing import Self
 
 import httpx
 
-START_S = 180.0
+START_S = 240.0
 
 
 class PrefectServer:
@@ -22,20 +22,28 @@ class PrefectServer:
 
     Args:
         home: A migrated PREFECT_HOME, see `migrated_home`.
+        settings: Settings of the server more, as environment variables.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **settings: str) -> None:
         self._home = home
-        self._port = _free_port()
-        self.api_url = f"http://127.0.0.1:{self._port}/api"
+        self._settings = settings
+        self.port = free_port()
+        self.api_url = f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it, but for host and port."""
+        return [sys.executable, "-m", "prefect", "server", "start"]
 
     def __enter__(self) -> Self:
         environment = {
             **os.environ,
             "PREFECT_HOME": str(self._home),
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            **self._settings,
         }
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port)]
+        command = [*self.command, "--host", "127.0.0.1", "--port", str(self.port)]
         self._process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -64,7 +72,8 @@ class PrefectServer:
         raise TimeoutError("the Prefect server did not start")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

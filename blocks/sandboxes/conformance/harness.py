@@ -52,6 +52,8 @@ LIMITS = SandboxLimits(
     start_timeout_s=240.0,
 )
 """Tight limits, so that every bomb goes off fast."""
+QUICK = LIMITS.model_copy(update={"preload": "tables"})
+"""For sandboxes of which a check wants several, and no library."""
 
 PRELUDE = '''
 import ctypes, errno, os, platform, sys, time
@@ -200,12 +202,13 @@ class Arena:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, subject: Subject, folder: Path) -> AsyncIterator[Arena]:
+    async def open(cls, subject: Subject, folder: Path, limits: SandboxLimits = LIMITS) -> AsyncIterator[Arena]:
         """Plant the secrets, open the sandbox, and take everything away again.
 
         Args:
             subject: The runtime to prove.
             folder: An empty folder of the host, readable by everyone.
+            limits: Of its sandbox; whoever runs all checks needs the libraries.
 
         Raises:
             SandboxUnavailable: The runtime cannot be used here.
@@ -217,7 +220,7 @@ class Arena:
         (folder / "secret.txt").write_text(secret)
         (folder / "secret.txt").chmod(0o644)
         try:
-            async with await Sandbox.open(runtime, write_dataset(folder), limits=LIMITS) as sandbox:
+            async with await Sandbox.open(runtime, write_dataset(folder), limits=limits) as sandbox:
                 yield cls(subject, runtime, sandbox, folder, secret)
         finally:
             os.environ.pop(SECRET_VARIABLE, None)
@@ -237,7 +240,7 @@ class Arena:
         expect(len(self.sandbox.incidents) == incidents, f"the sandbox was rebuilt: {self.sandbox.incidents[-1:]}")
 
     @contextlib.asynccontextmanager
-    async def another(self, limits: SandboxLimits = LIMITS) -> AsyncIterator[Sandbox]:
+    async def another(self, limits: SandboxLimits = QUICK) -> AsyncIterator[Sandbox]:
         """A sandbox of its own, for a check that breaks it or needs other limits."""
         async with await Sandbox.open(self.runtime, self.folder / "data.csv", limits=limits) as sandbox:
             yield sandbox

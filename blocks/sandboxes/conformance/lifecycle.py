@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 
 from blocks.errors import DatasetError, SandboxError
-from blocks.sandboxes.conformance.harness import LIMITS, Arena, answer, brief, check, expect, within
+from blocks.sandboxes.conformance.harness import LIMITS, QUICK, Arena, answer, brief, check, expect, within
 from blocks.sandboxes.models import CellResult, OutputChunk
 from blocks.sandboxes.sandbox import Sandbox
 from blocks.sandboxes.session import Session
@@ -257,7 +257,7 @@ async def sandboxes_keep_apart(arena: Arena) -> None:
     """Sandboxes on different datasets live side by side; a session of one can reach nothing of another."""
     other = arena.folder / "other.csv"
     other.write_text("only\n1\n2\n")
-    async with await Sandbox.open(arena.runtime, other, limits=LIMITS) as second, await second.session() as stranger:
+    async with await Sandbox.open(arena.runtime, other, limits=QUICK) as second, await second.session() as stranger:
         secret = "of-the-other-sandbox"
         left = await stranger.run(
             f"import os\nkept = {secret!r}\nopen('keepsake.txt', 'w').write(kept)\n"
@@ -303,7 +303,7 @@ async def bad_datasets_are_one_clear_sentence(arena: Arena) -> None:
 
     async def told(path: Path) -> str:
         try:
-            sandbox = await Sandbox.open(arena.runtime, path, limits=LIMITS)
+            sandbox = await Sandbox.open(arena.runtime, path, limits=QUICK)
         except DatasetError as error:
             return str(error)
         await sandbox.close()
@@ -318,7 +318,7 @@ async def bad_datasets_are_one_clear_sentence(arena: Arena) -> None:
     expect("missing.csv" in await told(arena.folder / "missing.csv"), "a missing file is not named")
     for name, (content, columns) in ODD.items():
         (arena.folder / name).write_bytes(content)
-        sandbox = await Sandbox.open(arena.runtime, arena.folder / name, limits=LIMITS)
+        sandbox = await Sandbox.open(arena.runtime, arena.folder / name, limits=QUICK)
         async with sandbox, await sandbox.session() as session:
             result = await session.run("submit([str(c) for c in df.columns])")
             expect(answer(result) == columns, f"{name}: {brief(result)}")

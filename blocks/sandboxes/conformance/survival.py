@@ -122,13 +122,13 @@ OWNER = """
 import asyncio, json, os, sys
 from pathlib import Path
 from blocks.sandboxes.conformance import Subject, host
-from blocks.sandboxes.conformance.harness import LIMITS
+from blocks.sandboxes.conformance.harness import QUICK
 from blocks.sandboxes.sandbox import Sandbox
 
 
 async def main() -> None:
     runtime = Subject.model_validate_json(sys.argv[1]).build()
-    sandbox = await Sandbox.open(runtime, Path(sys.argv[2]), limits=LIMITS)
+    sandbox = await Sandbox.open(runtime, Path(sys.argv[2]), limits=QUICK)
     sessions = [await sandbox.session() for _ in range(4)]
     pids, folders = zip(*[await host.find(session) for session in sessions])
     waiting = [

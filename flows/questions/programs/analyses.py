@@ -20,6 +20,11 @@ def _other_column(scene: Scene) -> Sequence[Params]:
     return [(("col_by", column.name),) for column in scene.columns.measures]
 
 
+def _windows(scene: Scene) -> Sequence[Params]:
+    del scene
+    return [(("window", length), ("before", length - 1)) for length in (3, 4)]
+
+
 RANKINGS = (
     Operator(
         "group_statistic",
@@ -179,6 +184,61 @@ RANKINGS = (
         variable="by_period",
         facts=_GROUPED,
         refuses=frozenset({"relative"}),
+    ),
+)
+
+_PASSED_OVER = "Periods without such rows are passed over."
+OVER_TIME = (
+    Operator(
+        "period_size",
+        (_T, _D),
+        Sort.TIMELINE,
+        1,
+        "{1}.value_counts().sort_index()",
+        "the number of rows",
+        variable="by_period",
+        facts=_COUNTED,
+        tags=frozenset({"additive", "whole"}),
+        decimals=0,
+    ),
+    Operator(
+        "change",
+        (Sort.TIMELINE,),
+        Sort.TIMELINE,
+        2,
+        "{0}.diff().dropna()",
+        "the change of {0} against the {key} before it in the table",
+        variable="changes",
+        convention=f"The first {{key}} has no change, and a fall is a negative one. {_PASSED_OVER}",
+        tags=frozenset({"derived", "change", "signed"}),
+        refuses=frozenset({"derived"}),
+    ),
+    Operator(
+        "relative_change",
+        (Sort.TIMELINE,),
+        Sort.TIMELINE,
+        3,
+        "{0}.pct_change().dropna() * 100",
+        "the change of {0} in percent of its value for the {key} before it in the table",
+        variable="changes",
+        convention=f"The first {{key}} has no change, and a fall is a negative one. {_PASSED_OVER}",
+        decimals=2,
+        tags=frozenset({"derived", "change", "signed"}),
+        refuses=frozenset({"derived", "signed", "shape", "spread"}),
+    ),
+    Operator(
+        "rolling_mean",
+        (Sort.TIMELINE,),
+        Sort.TIMELINE,
+        3,
+        "{0}.rolling({window!r}).mean().dropna()",
+        "the rolling mean over {window} of {0}",
+        _windows,
+        variable="rolling",
+        convention="A rolling mean over {window} belongs to the last of them: it is the plain mean of the value of "
+        f"that {{key}} and of the {{before}} before it in the table; the first {{before}} have none. {_PASSED_OVER}",
+        tags=frozenset({"derived"}),
+        refuses=frozenset({"derived", "whole"}),
     ),
 )
 
@@ -345,4 +405,4 @@ FITS = (
     ),
 )
 
-OPERATORS = (*RANKINGS, *CROSSES, *TESTS, *CORRELATIONS, *FITS)
+OPERATORS = (*RANKINGS, *OVER_TIME, *CROSSES, *TESTS, *CORRELATIONS, *FITS)

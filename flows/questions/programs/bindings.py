@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import combinations, pairwise, permutations
@@ -13,6 +14,8 @@ from flows.tables.profiling import ColumnProfile
 
 MIN_PERIODS = 6
 """Years a table must span to be asked about change over time."""
+_MONTH = re.compile(r"(\d{4})-?(\d{1,2})")
+_MONTHS = 12
 _MOST_PAIRS = 60
 _GONE = 30
 _FEWEST_COUNTED = 6
@@ -154,6 +157,34 @@ def _days(column: ColumnProfile) -> set[int]:
 def dated_years(scene: Scene) -> Sequence[Params]:
     """Each date that spans enough years."""
     return [(("col_date", column.name),) for column in scene.columns.dates if _span(column) >= MIN_PERIODS]
+
+
+def dated_quarters(scene: Scene) -> Sequence[Params]:
+    """Each date that spans enough calendar quarters."""
+    return _dated(scene, 3)
+
+
+def dated_months(scene: Scene) -> Sequence[Params]:
+    """Each date that spans enough calendar months."""
+    return _dated(scene, 1)
+
+
+def quarters_of_the_year(scene: Scene) -> Sequence[Params]:
+    """Each date that spans at least a year, so that every quarter of it may occur."""
+    return [(("col_date", column.name),) for column in scene.columns.dates if periods(column, 1) > _MONTHS]
+
+
+def periods(column: ColumnProfile, months: int) -> int:
+    """Periods of so many months from a date's first value to its last; 0 where they cannot be read."""
+    found = [_MONTH.match(end) for end in _ends(column)]
+    first, last = (12 * int(end[1]) + int(end[2]) - 1 if end else -1 for end in found)
+    return last // months - first // months + 1 if min(first, last) >= 0 else 0
+
+
+def _dated(scene: Scene, months: int) -> Sequence[Params]:
+    return [
+        (("col_date", column.name),) for column in scene.columns.dates if periods(column, months) >= 2 * MIN_PERIODS
+    ]
 
 
 def year_column(scene: Scene) -> Sequence[Params]:

@@ -17,7 +17,9 @@ def _measure(
 def _group(
     name: str, sort: Sort, weight: int, code: str, words: str, bind: Binder, stem: str = "", convention: str = ""
 ) -> Operator:
-    tags = frozenset() if stem else frozenset({"as_is"})
+    tags: frozenset[str] = frozenset() if stem else frozenset({"as_is"})
+    if sort is _D and not stem.startswith("by_"):
+        tags |= {"yearly"}
     if stem in ("quarter", "half"):
         tags = frozenset({"balanced"})
     return Operator(name, (), sort, weight, code, words, bind, variable=stem, convention=convention, tags=tags)
@@ -117,7 +119,8 @@ GROUPS = (
         "quarter",
         _K,
         2,
-        'pd.qcut({t}[{col!r}], 4, labels=["Q1", "Q2", "Q3", "Q4"]).astype("string")',
+        "cuts = {t}[{col!r}].quantile([0.25, 0.5, 0.75])\n"
+        'pd.Series(np.searchsorted({cuts}, {t}[{col!r}]) + 1, index={t}.index, dtype="int64").map("Q{{}}".format)',
         "quarter of {col}",
         bindings.quartiled,
         "quarter",
@@ -174,6 +177,16 @@ GROUPS = (
         "Weekdays are their English names.",
     ),
     _group(
+        "quarter_of_year",
+        _K,
+        1,
+        "{date}.dt.quarter",
+        "quarter of the year of {col_date}",
+        bindings.quarters_of_the_year,
+        "quarter_of_year",
+        "Quarters of the year are the numbers 1 (January to March) to 4, whatever the year.",
+    ),
+    _group(
         "decade",
         _K,
         2,
@@ -187,6 +200,26 @@ GROUPS = (
 
 PERIODS = (
     _group("year", _D, 1, "{date}.dt.year", "calendar year of {col_date}", bindings.dated_years, "year"),
+    _group(
+        "calendar_quarter",
+        _D,
+        2,
+        'days = {date}\n{days}.dt.strftime("%Y-Q") + {days}.dt.quarter.astype("Int64").astype("string")',
+        "calendar quarter of {col_date}",
+        bindings.dated_quarters,
+        "by_quarter",
+        "A calendar quarter is one of a certain year, written like 2001-Q3.",
+    ),
+    _group(
+        "calendar_month",
+        _D,
+        2,
+        '{date}.dt.strftime("%Y-%m")',
+        "calendar month of {col_date}",
+        bindings.dated_months,
+        "by_month",
+        "A calendar month is one of a certain year, written like 2001-07.",
+    ),
     _group("year_column", _D, 0, "{t}[{col!r}]", "value of {col}", bindings.year_column),
 )
 

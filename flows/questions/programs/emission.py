@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
 
@@ -11,6 +11,8 @@ from flows.questions.eligible import date_code
 from flows.questions.programs.grammar import Form, Node, Scene, Sort
 from flows.questions.programs.shaping import Shape
 
+_GROUPS = (Sort.KEY, Sort.HALVES, Sort.DATE)
+_RANKED = (Sort.RANKING, Sort.TIMELINE, Sort.PAIRING)
 _REPEATS = 3
 """An expression that a template needs so often is given a name."""
 _PROBE_HEAD = """def gap(ranked, places=1):
@@ -23,7 +25,7 @@ _PROBE_HEAD = """def gap(ranked, places=1):
 """
 _FOLD = {
     "rows": "int(min([{}]))",
-    "smallest_group": "int(min([{}]))",
+    "smallest_group": "int(np.nan_to_num(min([{}])))",
     "margin": "float(min([{}]))",
     "p_value": "float(max([{}]))",
     "trivial": "any(bool(each) for each in [{}])",
@@ -37,12 +39,14 @@ class Program:
     Attributes:
         code: The program: one statement a line, the last one submits.
         probe: The code that submits `Facts` after it, in the same session.
+        guards: The code that submits, before it, whether the rows, groups and values it needs are there.
         statements: Lines of the program.
     """
 
     code: str
     probe: str
     statements: int
+    guards: tuple[str, ...] = ()
 
 
 def emit(root: Node, shape: Shape, scene: Scene) -> Program:
@@ -55,7 +59,8 @@ def emit(root: Node, shape: Shape, scene: Scene) -> Program:
     """
     writer = _Writer(scene)
     writer.submit(writer.render(root, "df"), shape)
-    return Program("\n".join(writer.lines) + "\n", writer.probe(), len(writer.lines))
+    guards = tuple(_Writer(scene).guards(root))
+    return Program("\n".join(writer.lines) + "\n", writer.probe(), len(writer.lines), guards)
 
 
 class _Writer:
@@ -92,6 +97,33 @@ class _Writer:
         ]
         head = _PROBE_HEAD if any("gap(" in entry for entry in entries) else ""
         return head + "submit({\n" + "\n".join(entries) + "\n})\n"
+
+    def guards(self, root: Node) -> Iterator[str]:
+        """Cells that run before the program: one forms its rows and groups, the next ranks them; each submits facts."""
+        rows, groups = ["len(df)"], []
+        for node in root.walk():
+            if node.operator.gives is Sort.TABLE or Sort.TABLE not in node.operator.takes:
+                continue
+            frame = self._complete(self.render(node.inputs[0], "df"), node)
+            rows.append(f"len({frame})")
+            keys = [self.render(each, frame) for each in node.inputs if each.operator.gives in _GROUPS]
+            groups += [self._assign("counts", f"{key}.value_counts()") for key in keys]
+        facts = [f'"rows": min([{", ".join(dict.fromkeys(rows))}])']
+        if groups:
+            facts.append(f'"smallest_group": {_FOLD["smallest_group"].format(", ".join(f"{g}.min()" for g in groups))}')
+            facts.append(f'"trivial": any(each.size < 2 for each in [{", ".join(groups)}])')
+        yield self._cell(f"{{{', '.join(facts)}}}")
+        ranking = root.child(*_RANKED)
+        if ranking is not None:
+            ranked, base = (self.render(each, "df") for each in (ranking, ranking.child(Sort.TIMELINE) or ranking))
+            # Where a period has no value, the one before another is not the one the question means.
+            broken = f" or bool({base}.isna().any())" if ranking.operator.gives is Sort.TIMELINE else ""
+            yield self._cell(f'{{"trivial": {ranked}.nunique() < 2{broken}}}')
+
+    def _cell(self, submitted: str) -> str:
+        code = "\n".join([*self.lines, f"submit({submitted})"]) + "\n"
+        self.lines = []
+        return code
 
     def _statement(self, node: Node, frame: str) -> str:
         operator = node.operator

@@ -148,6 +148,7 @@ OF_RANKINGS = (
         stem="entropy",
         decimals=4,
         needs=frozenset({"additive"}),
+        refuses=frozenset({"derived"}),
     ),
     answer_operator(
         "concentration",
@@ -163,6 +164,7 @@ OF_RANKINGS = (
         stem="herfindahl",
         decimals=4,
         needs=frozenset({"additive"}),
+        refuses=frozenset({"derived"}),
     ),
     answer_operator(
         "largest_share",
@@ -175,6 +177,7 @@ OF_RANKINGS = (
         stem="largest_share",
         decimals=2,
         needs=frozenset({"additive"}),
+        refuses=frozenset({"derived"}),
     ),
     answer_operator(
         "groups_to_share",
@@ -194,6 +197,7 @@ OF_RANKINGS = (
             "trivial": "{0}.size < 4",
             "margin": "({0}.sort_values(ascending=False).cumsum() / {0}.sum() - {share!r}).abs().min()",
         },
+        refuses=frozenset({"derived"}),
     ),
     answer_operator(
         "strongest_pair",
@@ -242,6 +246,7 @@ OF_TIMELINES = (
         step="Take the differences from one to the next and find the largest.",
         stem="steepest",
         facts={"margin": "gap({0}.diff())"},
+        refuses=frozenset({"change"}),
     ),
     answer_operator(
         "steepest_fall",
@@ -253,6 +258,7 @@ OF_TIMELINES = (
         step="Take the differences from one to the next and find the lowest.",
         stem="steepest",
         facts={"margin": "gap(-{0}.diff())"},
+        refuses=frozenset({"change"}),
     ),
     answer_operator(
         "rises",
@@ -264,6 +270,7 @@ OF_TIMELINES = (
         step="Take the differences from one to the next and count those above zero.",
         stem="rises",
         facts={"trivial": "{out} in (0, {0}.size - 1)"},
+        refuses=frozenset({"change"}),
     ),
     answer_operator(
         "trend",
@@ -276,6 +283,8 @@ OF_TIMELINES = (
         stem="slope",
         decimals=4,
         facts={"p_value": "stats.linregress({0}.index, {0}).pvalue"},
+        refuses=frozenset({"change"}),
+        needs=frozenset({"yearly"}),
     ),
     answer_operator(
         "first_above_average",
@@ -297,6 +306,7 @@ OF_TIMELINES = (
         ("How much higher is {0} in the last {key} than in the first? Give a negative number if it is lower.",),
         step="Subtract the first value from the last.",
         stem="change",
+        refuses=frozenset({"change"}),
     ),
 )
 

@@ -195,6 +195,7 @@ def _candidate(drawn: _Drawn, scene: Scene, seed: int) -> Candidate:
         hint=hint_text(root, scene),
         program=program.code,
         probe=program.probe,
+        guards=program.guards,
         answer=shape.spec,
         difficulty=drawn.difficulty,
         n_steps=program.statements,

@@ -6,13 +6,14 @@ from collections import Counter
 from math import prod
 
 from flows.questions.eligible import MAX_LEVELS
-from flows.questions.programs.bindings import is_positive
+from flows.questions.programs.bindings import is_positive, periods
 from flows.questions.programs.grammar import Node, Scene, Sort
 
 MIN_ROWS = 30
 """Rows an answer should rest on, as far as can be estimated before anything is run."""
 MIN_GROUP = 6.0
 """Rows a group should have on average."""
+MOST_PERIODS = 400
 MAX_CUTS = 3
 _KEEPS = {
     "rows_high": 0.25,
@@ -44,7 +45,18 @@ _FEWEST_LEVELS = {
     "groups_to_share": 4,
 }
 _MOST_LEVELS = {"all_groups": 12}
-_LEVELS = {"quarter": 4, "half": 2, "fixed_half": 2, "gap": 2, "month": 12, "weekday": 7, "decade": 4}
+_MONTHS = {"year": 12, "calendar_quarter": 3, "calendar_month": 1}
+_SAFE = frozenset({"centre", "additive"})
+_LEVELS = {
+    "quarter_of_year": 4,
+    "quarter": 4,
+    "half": 2,
+    "fixed_half": 2,
+    "gap": 2,
+    "month": 12,
+    "weekday": 7,
+    "decade": 4,
+}
 
 
 def makes_sense(root: Node, scene: Scene) -> bool:
@@ -88,6 +100,8 @@ def _fits(node: Node) -> bool:
 
 def _is_positive_where_it_must_be(root: Node, scene: Scene) -> bool:
     for node in root.walk():
+        if node.operator.name == "relative_change" and not _is_share_of_something(node.inputs[0], scene):
+            return False
         if any("positive" in each.operator.tags for each in node.inputs if each.operator.gives is Sort.STATISTIC):
             measure = node.child(Sort.MEASURE)
             if measure is None or measure.operator.name not in _ALWAYS_POSITIVE:
@@ -97,30 +111,48 @@ def _is_positive_where_it_must_be(root: Node, scene: Scene) -> bool:
     return True
 
 
+def _is_share_of_something(timeline: Node, scene: Scene) -> bool:
+    """Whether a timeline's values are all above zero, so that a change can be a percentage of them."""
+    if timeline.operator.name == "period_size":
+        return True
+    measure, statistic = timeline.child(Sort.MEASURE), timeline.child(Sort.STATISTIC)
+    return (
+        measure is not None
+        and statistic is not None
+        and bool(statistic.operator.tags & _SAFE)
+        and measure.operator.name in _ALWAYS_POSITIVE
+        and all(is_positive(scene.column(name)) for name in measure.own_columns)
+    )
+
+
 def _leaves_enough(root: Node, scene: Scene) -> bool:
     rows = float(scene.profile.rows)
     cuts = [node for node in root.walk() if node.operator.gives is Sort.TABLE and node.inputs]
     for node in cuts:
         rows *= _KEEPS.get(node.operator.name, 0.5)
-    keys = [node for node in root.walk() if node.operator.gives in (Sort.KEY, Sort.HALVES)]
+    keys = [node for node in root.walk() if node.operator.gives in (Sort.KEY, Sort.HALVES, Sort.DATE)]
     levels = prod(_levels(node, scene) for node in keys)
     return len(cuts) <= MAX_CUTS and rows >= MIN_ROWS and rows / levels >= MIN_GROUP
 
 
 def _ranks_enough(root: Node, scene: Scene) -> bool:
     """Whether there are as many groups as the question needs to have more than one possible answer."""
-    ranking = root.child(Sort.RANKING)
+    ranking = root.child(Sort.RANKING, Sort.TIMELINE)
     if ranking is None:
         return True
-    key = ranking.child(Sort.KEY, Sort.HALVES)
+    grouped = ranking.child(Sort.TIMELINE) or ranking
+    key = grouped.child(Sort.KEY, Sort.HALVES, Sort.DATE)
     levels = _levels(key, scene) if key else len(ranking.own_columns)
     least = _FEWEST_LEVELS.get(root.operator.name, 2)
-    return least <= levels <= _MOST_LEVELS.get(root.operator.name, MAX_LEVELS)
+    most = _MOST_LEVELS.get(root.operator.name, MOST_PERIODS if ranking.operator.gives is Sort.TIMELINE else MAX_LEVELS)
+    return least <= levels <= most
 
 
 def _levels(node: Node, scene: Scene) -> int:
     if node.operator.name in _LEVELS:
         return _LEVELS[node.operator.name]
+    if node.operator.name in _MONTHS:
+        return periods(scene.column(node.own_columns[0]), _MONTHS[node.operator.name]) or 1
     product = 1
     for name in node.own_columns:
         product *= scene.column(name).unique or 1

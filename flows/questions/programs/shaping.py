@@ -9,7 +9,7 @@ from flows.questions.programs.grammar import Form, Node, Scene, Sort
 from flows.questions.records import AnswerSpec
 
 _FINE = 4
-_WHOLE_LABELS = frozenset({"month", "decade", "year"})
+_WHOLE_LABELS = frozenset({"month", "quarter_of_year", "decade", "year"})
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,9 @@ def _key(ranking: Node) -> str:
     """What follows "which": the groups a ranking ranks."""
     if "of_columns" in ranking.operator.tags:
         return f"of the columns {_spoken(ranking.bindings['cols'], column=True)}"
+    before = ranking.child(Sort.TIMELINE)
+    if before is not None:
+        return _key(before)
     group = ranking.child(*_GROUPS)
     assert group is not None  # a ranking is of columns or of groups
     return words(group)

@@ -53,6 +53,8 @@ ranked = means.sort_values()
 ends = [ranked.iloc[1] - ranked.iloc[0], ranked.iloc[-1] - ranked.iloc[-2]]
 """
 
+_SEVERAL_GROUPS = _KNOWN + 'submit({"trivial": known[$g].nunique() < 2})'
+
 TEMPLATES = (
     Template(
         name="chi_squared_independence",
@@ -109,6 +111,7 @@ submit(round(float(result.statistic), $d))
 """,
         probe=probe("len(known)", smallest_group="min(map(len, groups))", p_value="result.pvalue"),
         answer=AnswerSpec(type="float"),
+        guard=_SEVERAL_GROUPS,
     ),
     Template(
         name="ttest_discovered_groups",
@@ -136,6 +139,7 @@ submit({"highest": highest, "lowest": lowest, "t": round(float(result.statistic)
             setup=_BOTH_ENDS,
         ),
         answer=AnswerSpec(type="mapping"),
+        guard=_SEVERAL_GROUPS,
     ),
     Template(
         name="bootstrap_ci_discovered",
@@ -162,6 +166,7 @@ submit({"group": group, "low": round(float(low), $d), "high": round(float(high),
 """,
         probe=probe("len(values)", smallest_group=_SMALLEST, margin=_TOP_GAP, setup=_TOP),
         answer=AnswerSpec(type="mapping"),
+        guard=_SEVERAL_GROUPS,
     ),
     Template(
         name="anova_discovered_groups",
@@ -193,6 +198,7 @@ submit({"column": best, "F": round(f_statistics[best], $d)})
             setup=_TOP_F,
         ),
         answer=AnswerSpec(type="mapping", case_sensitive=True),
+        guard='submit({"trivial": min(df.loc[df[$x].notna(), each].nunique() for each in $gs) < 2})',
     ),
     Template(
         name="adaptive_two_sample_test",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from random import Random
 
+from flows.questions.eligible import quoted
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.columns import Columns, high, low, places, round_number
 from flows.questions.templates.facts import gap_at_top, probe
@@ -24,6 +25,17 @@ def _dated_measures(table: Columns) -> Iterator[tuple[ColumnProfile, ColumnProfi
 def _date_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
     for t, x in _dated_measures(table):
         yield {"t": dates(t), "x": column(x), "d": decimals(places(x))}
+
+
+def _years_and_measure(table: Columns, rng: Random) -> Iterator[Binding]:
+    """As `_date_and_measure`, for dates of at least two years."""
+    several = {quoted(t.name) for t in table.dates if len(_years(t)) > 1}
+    return (binding for binding in _date_and_measure(table, rng) if binding["t"].words in several)
+
+
+def _years(t: ColumnProfile) -> set[str]:
+    ends = (t.first, t.last) if t.first and t.last else (str(t.min), str(t.max))
+    return {end[:4] for end in ends}
 
 
 def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
@@ -138,7 +150,7 @@ submit({"month": int(means.idxmax()), "mean": round(means.max(), $d)})
         difficulty="hard",
         n_steps=4,
         tags=("dates", "groups", "change"),
-        bind=_date_and_measure,
+        bind=_years_and_measure,
         text="""Take the mean of $x for each calendar year of $t that has values of it. From which of these years
         to the next one does the mean rise most? Use the rows in which both are known. Give the later year under
         "year" and the rise, rounded to $d, under "rise".""",
@@ -156,6 +168,7 @@ submit({"year": int(rises.idxmax()), "rise": round(rises.max(), $d)})
             setup=_RISE,
         ),
         answer=AnswerSpec(type="mapping"),
+        guard=_BY_YEAR + 'submit({"trivial": year.nunique() < 2})',
     ),
     Template(
         name="highest_running_mean",
@@ -264,6 +277,7 @@ submit(round(float(line.slope), $d))
 """,
         probe=probe("len(known)", p_value="line.pvalue"),
         answer=AnswerSpec(type="float"),
+        guard='submit({"trivial": $t[df[$x].notna()].dt.normalize().nunique() < 3})',
     ),
     Template(
         name="correlation_with_previous_date",

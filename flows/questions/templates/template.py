@@ -53,6 +53,7 @@ class Template:
         program: pandas code on `df`.
         probe: Code run after the program; submits what makes the answer trustworthy.
         answer: What the answer looks like; decimals come from the blank `d`.
+        guard: Code run before the program where a table may have no answer at all; submits facts as the probe does.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Template:
     program: str
     probe: str
     answer: AnswerSpec
+    guard: str = ""
 
     def fill(self, binding: Binding, *, number: int, version: int) -> Candidate:
         """The question with its blanks filled.
@@ -87,6 +89,7 @@ class Template:
             hint=Blanks(_one_line(self.hint)).substitute(words),
             program=Blanks(self.program).substitute(code).strip() + "\n",
             probe=Blanks(self.probe).substitute(code).strip() + "\n",
+            guards=(Blanks(self.guard).substitute(code).strip(),) if self.guard else (),
             answer=self.answer.model_copy(update={"decimals": decimals}),
             difficulty=self.difficulty,
             n_steps=self.n_steps,

@@ -242,3 +242,26 @@ async def test_an_error_is_a_chat_error_whatever_the_server_does(tmp_path: Path)
                 with pytest.raises(ChatError) as caught:
                     await client.complete(ask())
                 assert caught.value.status == answer.status
+
+
+async def test_where_the_law_forbids_one_model_the_next_is_asked(tmp_path: Path) -> None:
+    """What came of it is kept under the name of the model that answered; other refusals are final."""
+
+    def behave(it: Ask) -> Answer:
+        return error(451) if it.body["model"] != "third" else Answer(content="allowed")
+
+    with ModelServer(behave) as server:
+        async with opened(server, tmp_path / "store.db", fallback=("second", "third")) as client:
+            reply = await client.complete(ask())
+            assert (reply.message.content, reply.model, reply.replayed) == ("allowed", "third", False)
+            assert (await client.complete(ask())).replayed
+        async with opened(server, tmp_path / "store.db", fallback=("second",)) as client:
+            with pytest.raises(ChatError) as caught:
+                await client.complete(ask())
+            assert caught.value.kind == "refused"
+        server.behave = in_turn(error(400, {"error": {"message": "flagged by moderation"}}))
+        asked = server.tally.asked.total()
+        async with opened(server, tmp_path / "store.db", fallback=("second",)) as client:
+            with pytest.raises(ChatError):
+                await client.complete(ask("another"))
+        assert server.tally.asked.total() == asked + 1

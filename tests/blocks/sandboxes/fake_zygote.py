@@ -107,6 +107,9 @@ class Fake:
                 return
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "eat":
+                hoard = [bytearray(b"x" * 2**20) for _ in range(512)]
+                self.say(Kind.STDOUT, session, str(len(hoard)).encode())
             case "hang":
                 time.sleep(3600)
             case "garbage":

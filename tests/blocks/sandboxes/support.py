@@ -31,8 +31,8 @@ class FakeRuntime(ProcessRuntime):
         self.started.append(transport)
         return transport
 
-    def _command(self, folder: Path, scratch: Path) -> list[str]:
-        command = super()._command(folder, scratch)
+    def _command(self, folder: Path, scratch: Path, limits: SandboxLimits) -> list[str]:
+        command = super()._command(folder, scratch, limits)
         assignments = [f"{name}={value}" for name, value in self.more.items()]
         cut = command.index("-m")
         python = command[cut - 4]

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from blocks.sandboxes import Session
 from blocks.sandboxes.conformance import CHECKS, Arena, PromiseBroken, Subject
+from blocks.sandboxes.conformance.harness import QUICK
 from blocks.sandboxes.conformance.secrecy import SEARCH
 from blocks.sandboxes.models import CellResult
 
@@ -58,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_missing_wall_is_noticed(folder: Path, fault: str) -> None:
     unnoticed = []
     subject = Subject(factory=FACTORY, options={"without": fault, "hole": str(folder)})
-    async with Arena.open(subject, folder) as arena:
+    async with Arena.open(subject, folder, QUICK) as arena:
         for promise in NOTICED_BY[fault]:
             try:
                 await asyncio.wait_for(CHECKS[promise](arena), 200)

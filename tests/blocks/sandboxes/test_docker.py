@@ -27,7 +27,7 @@ from docker.errors import APIError
 
 from blocks.errors import SandboxUnavailable
 from blocks.sandboxes import DockerRuntime, Sandbox, container, default_runtime, link, owner, sandbox
-from blocks.sandboxes.container import LABEL_OWNER, LABEL_PROTOCOL
+from blocks.sandboxes.container import LABEL_CONTAINER, LABEL_OWNER, LABEL_PROTOCOL
 from blocks.settings import settings
 from tests.blocks.sandboxes.support import FAKE, LIMITS, alive
 from tests.blocks.sandboxes.test_streams import certificate
@@ -128,7 +128,7 @@ async def test_the_wall_is_the_one_the_engine_reports(
     assert host["IpcMode"] == "private"
     assert host["LogConfig"]["Type"] == "none"
     assert host["Memory"] == host["MemorySwap"] > 0
-    assert host["PidsLimit"] == (LIMITS.max_threads + 2) * LIMITS.max_sessions + 32
+    assert host["PidsLimit"] == (LIMITS.max_threads + 2) * container.SEATS + 32
     assert 0 < host["NanoCpus"] <= LIMITS.cpus * 1e9
     assert {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]}["core"] == 0
     assert not host["Binds"]
@@ -169,9 +169,24 @@ async def test_a_killed_container_is_rebuilt_and_its_end_told(box: Sandbox, clie
     await asyncio.to_thread(client.kill, victim)
     assert (await running).status == "lost"
     assert (await live.run("count")).stdout == "1"
-    assert "exit code 137" in box.incidents[0].reason
+    (incident,) = box.incidents
+    assert "exit code 137" in incident.reason
+    assert (incident.kind, incident.sandbox) == ("died", victim)
+    assert incident.host == (await asyncio.to_thread(client.info))["Name"]
     assert await container_of(box) != victim
     assert gone(client, victim)
+
+
+async def test_a_container_that_ran_out_of_memory_is_told_apart(box: Sandbox, client: docker.APIClient) -> None:
+    live = await box.session()
+    await live.run("count")
+    victim = await container_of(box)
+    await asyncio.to_thread(client.update_container, victim, mem_limit="96m", memswap_limit="96m")
+    assert (await live.run("eat")).status == "lost"
+    assert (await live.run("count")).status == "ok"
+    (incident,) = box.incidents
+    assert (incident.kind, incident.sandbox) == ("memory", victim)
+    assert incident.recovered_s
 
 
 async def test_a_frozen_container_is_found_out_and_replaced(
@@ -230,12 +245,46 @@ async def test_reaping_removes_containers_of_the_dead_only(fake_image: str, clie
         answer = client.create_container(fake_image, labels={LABEL_OWNER: tag}, command=["sleep"])
         made[name] = answer["Id"]
     try:
-        assert await DockerRuntime(image=fake_image).reap() == 1
+        await DockerRuntime(image=fake_image).reap()
         assert [name for name, made_id in made.items() if exists(client, made_id)] == ["alive", "elsewhere"]
     finally:
         for made_id in made.values():
             with contextlib.suppress(APIError):
                 client.remove_container(made_id, force=True)
+
+
+async def test_reaping_removes_what_the_flows_of_containers_that_are_gone_have_left(
+    fake_image: str, client: docker.APIClient
+) -> None:
+    """The owner is a process in another container: only the engine can tell that it is dead."""
+    homes = {name: client.create_container(fake_image, command=["sleep"])["Id"] for name in ("stopped", "gone")}
+    homes["running"] = client.create_container(fake_image, entrypoint=["sleep", "300"], network_disabled=True)["Id"]
+    client.start(homes["running"])
+    client.remove_container(homes["gone"])
+    labels = {name: {LABEL_OWNER: "other.0.0/7/1", LABEL_CONTAINER: home} for name, home in homes.items()}
+    made = {name: client.create_container(fake_image, labels=each)["Id"] for name, each in labels.items()}
+    try:
+        await DockerRuntime(image=fake_image).reap()
+        assert [name for name, made_id in made.items() if exists(client, made_id)] == ["running"]
+    finally:
+        for made_id in (*made.values(), *homes.values()):
+            with contextlib.suppress(APIError):
+                client.remove_container(made_id, force=True)
+
+
+def test_a_process_finds_the_container_it_is_in(tmp_path: Path) -> None:
+    container_id = "5f" * 32
+    mounts = tmp_path / "mountinfo"
+    lines = [
+        "812 790 0:52 / / rw,relatime - overlay overlay rw,lowerdir=/var/lib/docker/overlay2/l/AB",
+        f"822 812 254:1 /var/lib/docker/containers/{container_id}/hostname /etc/hostname rw - ext4 /dev/vda rw",
+    ]
+    mounts.write_text("\n".join(lines))
+    assert owner.container_id(mounts) == container_id
+    shm = f"90 1 0:9 / /var/lib/docker/containers/{container_id}/mounts/shm rw - tmpfs shm rw"
+    mounts.write_text(shm)
+    assert owner.container_id(mounts) is None, "on the host, which sees the container's folder"
+    assert owner.container_id(tmp_path / "none") is None
 
 
 async def test_a_cancelled_start_leaves_no_container(fake_image: str, client: docker.APIClient) -> None:

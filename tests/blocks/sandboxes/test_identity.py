@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.sandboxes import ProcessRuntime, Runtime, Sandbox
+from blocks.sandboxes import ProcessRuntime, Runtime, Sandbox, SandboxLimits
 from blocks.sandboxes.docker import DockerRuntime
 
 
@@ -14,7 +14,7 @@ async def check(runtime: Runtime, folder: Path) -> None:
     dataset = folder / "data.csv"
     dataset.write_text("a,b\n1,2\n")
     foreseen = await runtime.identity()
-    async with await Sandbox.open(runtime, dataset) as sandbox:
+    async with await Sandbox.open(runtime, dataset, limits=SandboxLimits(preload="tables")) as sandbox:
         assert sandbox.info.image_digest == foreseen
     assert foreseen.startswith("sha256:")
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import DatasetError, SandboxError, SandboxLost, SandboxUnavailable
-from blocks.sandboxes import CellResult, OutputChunk, Sandbox, link, sandbox, session
+from blocks.sandboxes import CellResult, Incident, OutputChunk, Sandbox, link, sandbox, session
 from tests.blocks.sandboxes.support import LIMITS, FakeRuntime, alive, descriptors, tree
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -31,8 +32,14 @@ def runtime() -> FakeRuntime:
 
 
 @pytest.fixture
-async def box(runtime: FakeRuntime, dataset: Path) -> AsyncIterator[Sandbox]:
-    async with await Sandbox.open(runtime, dataset, limits=LIMITS) as opened:
+def told() -> list[Incident]:
+    """The incidents that the observer of `box` was told of."""
+    return []
+
+
+@pytest.fixture
+async def box(runtime: FakeRuntime, dataset: Path, told: list[Incident]) -> AsyncIterator[Sandbox]:
+    async with await Sandbox.open(runtime, dataset, limits=LIMITS, slug="numbers", observer=told.append) as opened:
         yield opened
 
 
@@ -47,14 +54,6 @@ def names(folder: Path) -> list[str]:
 def start_owner(dataset: Path, folder: Path, *more: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", OWNER, str(dataset), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(folder)})
-
-
-async def until(condition: object, seconds: float = 20.0) -> None:
-    """Wait for a condition that another process brings about."""
-    assert callable(condition)
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  (nothing signals the end of a foreign process)
-            await asyncio.sleep(0.02)
 
 
 async def test_cells_keep_the_namespace_of_their_session_only(box: Sandbox) -> None:
@@ -152,7 +151,7 @@ async def test_reset_and_close_end_a_running_cell_truthfully(box: Sandbox) -> No
 
 
 async def test_a_cell_the_zygote_never_ends_is_given_up_without_harm_to_siblings(
-    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+    box: Sandbox, told: list[Incident], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "END_MARGIN_S", 0.3)
     live, sibling = await box.session(), await box.session()
@@ -163,6 +162,9 @@ async def test_a_cell_the_zygote_never_ends_is_given_up_without_harm_to_siblings
     assert (await live.run("count")).stdout == "1"
     assert (await sibling.run("count")).stdout == "2"
     assert box.incidents == []
+    (incident,) = told
+    assert (incident.kind, incident.sessions) == ("session", (live.number,))
+    assert incident.recovered_s is not None
 
 
 async def test_a_refused_cell_ends(box: Sandbox) -> None:
@@ -196,6 +198,61 @@ async def test_a_lost_zygote_is_rebuilt_and_everyone_is_told_once(
         assert set(box.incidents[0].sessions) == {1, 2, 3, 4}
         assert (await box.stats()).incidents == 1
     assert not any(alive(transport.pid) for transport in runtime.started)
+
+
+async def test_the_observer_is_told_once_of_each_loss_and_how_it_went(
+    box: Sandbox, runtime: FakeRuntime, told: list[Incident], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "REBUILD_PAUSE_S", 0.01)
+    live = await box.session()
+    await live.run("die")
+    assert (await live.run("count")).status == "ok"
+    assert told == box.incidents
+    (incident,) = told
+    assert (incident.kind, incident.dataset, incident.runtime, incident.failure) == ("died", "numbers", "process", "")
+    assert incident.sandbox == str(runtime.started[0].pid)
+    assert incident.host
+    assert incident.recovered_s
+    runtime.more = {"FAKE_PROTOCOL": "99"}
+    await live.run("die")
+    with pytest.raises(SandboxLost):
+        await live.run("count")
+    assert told == box.incidents
+    assert (told[1].kind, told[1].recovered_s) == ("engine", None)
+    assert "protocol 99" in told[1].failure
+
+
+async def test_a_loss_is_told_of_also_where_nobody_waits_for_the_next_sandbox(
+    runtime: FakeRuntime, dataset: Path, told: list[Incident], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "REBUILD_PAUSE_S", 60)
+    async with await Sandbox.open(runtime, dataset, limits=LIMITS, observer=told.append) as box:
+        live = await box.session()
+        runtime.more = {"FAKE_PROTOCOL": "99"}
+        await live.run("die")
+        await until(lambda: len(runtime.started) == 2)
+        assert told == []
+    assert [(incident.kind, incident.recovered_s) for incident in told] == [("died", None)]
+    assert "closed before" in told[0].failure
+
+
+async def test_an_observer_that_breaks_does_not_end_the_watch(runtime: FakeRuntime, dataset: Path) -> None:
+    def broken(incident: Incident) -> None:
+        raise RuntimeError("no server")
+
+    async with await Sandbox.open(runtime, dataset, limits=LIMITS, observer=broken) as box:
+        live = await box.session()
+        for _ in range(2):
+            assert (await live.run("die")).status == "lost"
+            assert (await live.run("count")).status == "ok"
+
+
+async def test_a_runtime_that_cannot_be_used_any_more_is_told_of(dataset: Path, told: list[Incident]) -> None:
+    with pytest.raises(SandboxUnavailable):
+        await Sandbox.open(FakeRuntime({"FAKE_PROTOCOL": "98"}), dataset, limits=LIMITS, observer=told.append)
+    with pytest.raises(DatasetError):
+        await Sandbox.open(FakeRuntime(), dataset / "none", limits=LIMITS, observer=told.append)
+    assert [incident.kind for incident in told] == ["engine"], "a bad dataset says nothing of the host"
 
 
 async def test_a_dataset_that_changed_is_not_loaded_into_the_rebuilt_sandbox(box: Sandbox, dataset: Path) -> None:
@@ -253,8 +310,8 @@ async def test_trouble_while_loading_ends_in_a_sentence_and_nothing_else(
 
 
 async def test_another_protocol_is_refused_in_one_sentence(dataset: Path) -> None:
-    runtime = FakeRuntime({"FAKE_PROTOCOL": "2"})
-    with pytest.raises(SandboxUnavailable, match="protocol 2"):
+    runtime = FakeRuntime({"FAKE_PROTOCOL": "98"})
+    with pytest.raises(SandboxUnavailable, match="protocol 98"):
         await Sandbox.open(runtime, dataset, limits=LIMITS)
     assert not any(alive(transport.pid) for transport in runtime.started)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from blocks.sandboxes.models import SandboxLimits
 from blocks.sandboxes.process import ProcessRuntime
 
 
@@ -27,8 +28,8 @@ class WeakRuntime(ProcessRuntime):
         super().__init__()
         self.faults = [without, hole]
 
-    def _command(self, folder: Path, scratch: Path) -> list[str]:
-        command = super()._command(folder, scratch)
+    def _command(self, folder: Path, scratch: Path, limits: SandboxLimits) -> list[str]:
+        command = super()._command(folder, scratch, limits)
         at = command.index("sandbox_image.zygote")
         return [*command[:at], "tests.blocks.sandboxes.weak_zygote", *self.faults, *command[at + 1 :]]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from blocks.settings import Settings
 from flows.display.board import Board
 from flows.display.closing import print_closing, totals
 from flows.display.markdown import artifact_key, dataset_page, table_rows
@@ -27,9 +28,9 @@ def row(question: str, **facts: Any) -> QuestionRow:
 UNFINISHED = {"verdict": "unreachable", "state": "unfinished", "explanation": "Nobody answers.", "traces_saved": 0}
 
 
-def closing(report: RunReport) -> str:
+def closing(report: RunReport, storage: str = "") -> str:
     console = Console(file=io.StringIO(), width=100)
-    print_closing(report, home=Path("/srv/trigpoint"), console=console)
+    print_closing(report, settings=Settings(home=Path("/srv/trigpoint"), storage=storage), console=console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -50,6 +51,14 @@ def test_each_trouble_is_told_once_with_its_count() -> None:
     assert said.count("Nobody answers.") == 1
     assert "5 unfinished" in said
     assert "Run the same command again" in said
+
+
+def test_it_says_where_results_are() -> None:
+    assert "/srv/trigpoint/results" in closing(RunReport(run="r", datasets=()))
+    shared = closing(RunReport(run="r", datasets=()), storage="remote-file-system/bucket")
+    assert "remote-file-system/bucket" in shared
+    assert "/srv/trigpoint/episodes" in shared
+    assert "/srv/trigpoint/results" not in shared, "no result is written there"
 
 
 def test_a_long_verdict_is_not_broken() -> None:

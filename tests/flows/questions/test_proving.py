@@ -97,7 +97,8 @@ async def test_what_cannot_be_trusted_is_refused(open_session: OpenRuns, program
         ("{'margin': 0.001}", "differ by 0.001"),
         ("{'p_value': 0.2}", "p-value is 0.2"),
         ("{'trivial': True}", "says nothing"),
-        ("{'margin': float('nan')}", "the probe's margin"),
+        ("{'margin': float('nan')}", "facts: on this table it has no margin"),
+        ("{'margin': -1.0}", "failed: the probe's margin"),
         ("{'colour': 1}", "the probe's colour"),
         ("1", "no mapping"),
         ("1 / 0", "ZeroDivisionError"),
@@ -105,6 +106,16 @@ async def test_what_cannot_be_trusted_is_refused(open_session: OpenRuns, program
 )
 async def test_the_probe_decides(open_session: OpenRuns, facts: str, said: str) -> None:
     assert said in await refusal(open_session, candidate("submit(1.0)", probe=f"submit({facts})"))
+
+
+async def test_a_guard_comes_before_the_program(open_session: OpenRuns) -> None:
+    """What has no answer on this table is no failure."""
+    made = candidate(
+        "submit(float(df[df['x'] > 99]['x'].idxmax()))", guards=("submit({'rows': len(df[df['x'] > 99])})",)
+    )
+    assert await refusal(open_session, made) == "facts: it rests on 0 rows, fewer than 3"
+    fine = candidate("submit(round(df['x'].mean(), 2))", guards=("submit({'rows': len(df)})",))
+    assert isinstance(await prove(fine, open_session, KEY, BARS), Question)
 
 
 async def test_an_endless_program_costs_its_time_and_no_more(open_session: OpenRuns) -> None:

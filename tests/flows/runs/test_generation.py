@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from flows.generation.shelf import SourceReport
 from flows.questions.proving import Refusal
 from flows.questions.records import Question
-from flows.questions.shelf import SourceReport
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
 
 
@@ -48,4 +48,4 @@ def test_exit_codes() -> None:
         for name, datasets in {"all": (good, good), "some": (good, bad), "few": (good, none), "no": (none, bad)}.items()
     }
     assert codes == {"all": 0, "some": 1, "few": 1, "no": 2}
-    assert GenerationReport(run="r", datasets=(good, bad)).sentence() == "2 questions about 1 datasets, 1 failed"
+    assert GenerationReport(run="r", datasets=(good, bad)).sentence() == "2 questions about 1 dataset, 1 failed"

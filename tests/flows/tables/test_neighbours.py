@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.sandboxes import ProcessRuntime, Sandbox
+from blocks.sandboxes import ProcessRuntime, Sandbox, SandboxLimits
 from flows.tables.neighbours import Sketch, nearest, resemblance, sketch_dataset
 from flows.tables.sketching import KEPT, table_sketch
 
@@ -118,9 +118,10 @@ async def test_the_sketch_of_the_sandbox_is_small_and_the_same(tmp_path: Path) -
     frame = table()
     frame.to_csv(tmp_path / "one.csv", index=False)
     frame.sample(frac=1, random_state=3)[frame.columns[::-1]].to_csv(tmp_path / "two.csv", sep=";", index=False)
-    sketches = []
+    sketches, limits = [], SandboxLimits(preload="tables")
     for name in ("one.csv", "two.csv"):
-        async with await Sandbox.open(ProcessRuntime(), tmp_path / name) as box, await box.session() as session:
+        opened = await Sandbox.open(ProcessRuntime(), tmp_path / name, limits=limits)
+        async with opened as box, await box.session() as session:
             sketches.append(await sketch_dataset(session))
     assert sketches[0] == sketches[1]
     assert len(sketches[0].row_hashes) == KEPT

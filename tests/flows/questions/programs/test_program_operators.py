@@ -10,7 +10,9 @@ import pytest
 
 from flows.questions.programs.enumeration import CATALOGUE
 from flows.questions.programs.grammar import Node, Param, is_well_typed
-from tests.support.programs import answer_of, program_of, run, small_table, tree
+from flows.questions.programs.shaping import shape_of
+from flows.questions.programs.wording import question_text
+from tests.support.programs import answer_of, program_of, run, scene_of, small_table, tree
 
 ALL = tree("all_rows")
 X, Y, M, E = (tree("column", col=name) for name in "xyme")
@@ -103,6 +105,23 @@ GROUPS: list[tuple[Node, Any]] = [
     (every(tree("group_size", FIRST_DAY, tree("weekday", col_date="d"))), {"Saturday": 1}),
     (every(tree("group_size", ALL, tree("decade", col_date="d"))), {"2000": 12}),
 ]  # fmt: skip
+# Two quarters of 2000 have one row each: January 2000-Q1, June 2000-Q2; x rises by 1 from row to row, at last by 13.
+QUARTERS = tree("period_statistic", ALL, X, tree("calendar_quarter", col_date="d"), MEAN)
+MONTHS = tree("period_statistic", ALL, X, tree("calendar_month", col_date="d"), SUM)
+CHANGES = tree("change", YEARS)  # 2 2 2 2 8
+OVER_TIME: list[tuple[Node, Any]] = [
+    (every(tree("group_size", ALL, tree("quarter_of_year", col_date="d"))), {"1": 6, "2": 6}),
+    (tree("largest_group", QUARTERS), "2005-Q2"),
+    (tree("top_groups", MONTHS, count=3), ["2005-06", "2005-01", "2004-06"]),
+    (tree("steepest_rise", MONTHS), "2005-06"),
+    (every(tree("period_size", ALL, tree("year", col_date="d"))), dict.fromkeys(map(str, range(2000, 2006)), 2)),
+    (every(CHANGES), {"2001": 2.0, "2002": 2.0, "2003": 2.0, "2004": 2.0, "2005": 8.0}),
+    (tree("largest_group", tree("change", MONTHS)), "2005-06"),
+    (tree("largest_group", tree("relative_change", YEARS)), 2001),  # 3.5 / 1.5
+    (tree("highest_value", tree("relative_change", YEARS)), 133.33),
+    (every(tree("rolling_mean", YEARS, window=3, before=2)), {"2002": 3.5, "2003": 5.5, "2004": 7.5, "2005": 11.5}),
+    (tree("first_above_average", tree("rolling_mean", YEARS, window=4, before=3)), 2005),  # 4.5 6.5 10
+]
 STATISTICS: list[tuple[Node, Any]] = [
     (summary(X, "mean"), 7.5),
     (summary(E, "median"), 11.0),
@@ -205,7 +224,7 @@ TESTS: list[tuple[Node, Any]] = [
     (tree("cramers_v", CROSS), 0.6325),  # sqrt(4.8 / 12)
     (tree("largest_cell", CROSS), 4),
 ]
-CASES = [*FILTERS, *MEASURES, *GROUPS, *STATISTICS, *ANALYSES, *RANKINGS, *COMPARISONS, *TESTS]
+CASES = [*FILTERS, *MEASURES, *GROUPS, *OVER_TIME, *STATISTICS, *ANALYSES, *RANKINGS, *COMPARISONS, *TESTS]
 
 
 @pytest.mark.parametrize(("root", "expected"), CASES, ids=[root.key[:80] for root, _ in CASES])
@@ -232,6 +251,35 @@ def test_an_answer_does_not_depend_on_the_order_of_the_rows() -> None:
     for root, expected in CASES:
         got, _ = run(program_of(root, frame), shuffled)
         assert got == (pytest.approx(expected, abs=1e-9) if isinstance(expected, float | dict) else expected)
+
+
+def test_quarters_are_cut_even_where_their_edges_coincide() -> None:
+    """As the question says: a value on a cut belongs to the lower quarter, whether or not a quarter stays empty."""
+    frame = small_table().assign(m=[5, 5, 5, 5, 5, 5, 5, 8, 9, 10, 12, 11])
+    sizes = tree("group_size", ALL, tree("quarter", col="m"))
+    program = program_of(every(sizes), small_table())
+    assert run(program, frame)[0] == {"Q1": 7, "Q3": 2, "Q4": 3}
+
+
+def test_what_a_change_and_a_rolling_mean_are_is_said() -> None:
+    scene = scene_of(small_table())
+    asked = {
+        root.inputs[0].operator.name: question_text(root, shape_of(root, scene), scene, "0")
+        for root in (
+            tree("largest_group", tree("change", MONTHS)),
+            tree("highest_value", tree("rolling_mean", QUARTERS, window=3, before=2)),
+        )
+    }
+    assert asked["change"].endswith(
+        'A calendar month is one of a certain year, written like 2001-07. The first calendar month of "d" has no '
+        "change, and a fall is a negative one. Periods without such rows are passed over. Answer with its name, "
+        "exactly as written."
+    )
+    assert 'the change of the sum of "x" against the calendar month of "d" before it in the table' in asked["change"]
+    assert (
+        "A rolling mean over 3 belongs to the last of them: it is the plain mean of the value of that calendar quarter "
+        'of "d" and of the 2 before it in the table; the first 2 have none.'
+    ) in asked["rolling_mean"]
 
 
 def test_rows_without_a_value_are_left_out_by_name() -> None:

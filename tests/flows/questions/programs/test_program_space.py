@@ -104,6 +104,15 @@ def test_equal_parts_become_one_variable() -> None:
         ("quarters that are equal by construction", tree("largest_group", tree("group_size", tree("all_rows"),
                                                                                tree("quarter", col="score")))),
         ("the second of two", tree("second_group", tree("group_size", tree("all_rows"), tree("binary", col="paid")))),
+        ("a change of a change", tree("largest_group", tree("change", tree("change", tree(
+            "period_size", tree("all_rows"), tree("year", col_date="day")))))),
+        ("a percentage of what may be below zero", tree("largest_group", tree("relative_change", tree(
+            "period_statistic", tree("all_rows"), tree("column", col="score"), tree("year", col_date="day"),
+            tree("mean"))))),
+        ("a slope over names of months", tree("trend", tree("period_size", tree("all_rows"),
+                                                            tree("calendar_quarter", col_date="day")))),
+        ("months with hardly a row", tree("largest_group", tree("period_size", tree("all_rows"),
+                                                                tree("calendar_month", col_date="day")))),
         ("a line through itself", tree("slope", tree("line", tree("all_rows"), tree("column", col="score"),
                                                      tree("column", col="score")))),
     ],

@@ -1,0 +1,233 @@
+"""The attached stream of a container as a transport, and the container's end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, NotFound
+
+from blocks.errors import SandboxError
+from blocks.sandboxes.holders import parked_name
+from blocks.sandboxes.runtime import OUT_OF_MEMORY, Diagnostics, Transport
+from blocks.sandboxes.streams import Demultiplexer, byte_stream
+
+logger = logging.getLogger(__name__)
+
+END_PATIENCE_S = 3.0
+"""Seconds a zygote that was asked to end gets before its stream is cut."""
+CUT_PATIENCE_S = 2.0
+"""Seconds a container whose stream was cut gets before it is removed by force."""
+REMOVAL_DEADLINE_S = 20.0
+GONE = (requests.exceptions.RequestException, APIError)
+"""What the engine's client raises when the engine, or what it was asked about, is not there."""
+
+
+class DockerTransport(Transport):
+    """The attached stream of a container.
+
+    Args:
+        client: A client of its own.
+        container_id: The started container.
+        image_id: Id of its image.
+        attached: What `attach_socket` returned.
+        walls: The outer walls in force.
+        host: Name of the engine's machine.
+    """
+
+    runtime = "docker"
+
+    def __init__(
+        self,
+        client: docker.APIClient,
+        container_id: str,
+        image_id: str,
+        attached: Any,
+        walls: dict[str, Any],
+        host: str = "",
+    ) -> None:
+        self.container_id = self.place = container_id
+        self.host = host
+        self.image_digest = image_id
+        self._client = client
+        self._stream = byte_stream(attached)
+        self._walls = {"outer": walls}
+        self._log = Diagnostics()
+        self._demultiplexer = Demultiplexer(self._log.add)
+        self._born = int(time.time())
+        self._ended = False
+        self._unread = b""
+        self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._removal = threading.Lock()
+        self._removed = False
+
+    @property
+    def walls(self) -> Mapping[str, Any]:
+        """The outer wall's limits."""
+        return self._walls
+
+    @property
+    def started(self) -> bool:
+        """Whether the stream is still there; asked of the engine only when somebody reads."""
+        return not self._ended and self._running()
+
+    def read(self) -> bytes:
+        """The next bytes the zygote wrote; empty when the stream has ended."""
+        with self._reading:
+            unread, self._unread = self._unread, b""
+            if unread:
+                return unread
+            while not self._ended:
+                data = self._stream.recv()
+                if not data:
+                    break
+                try:
+                    out = self._demultiplexer.feed(data)
+                except ValueError as error:
+                    self._log.add(f"\nthe attached stream broke: {error}\n".encode())
+                    break
+                if out:
+                    return out
+            self._ended = True
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Hand all bytes to the zygote.
+
+        Raises:
+            OSError: The stream has ended.
+        """
+        with self._writing:
+            if self._ended:
+                raise BrokenPipeError("the stream has ended")
+            self._stream.sendall(data)
+
+    def abandon(self) -> None:
+        """Cut the stream: the zygote reads the end of its input and goes, and the engine removes the container."""
+        self._ended = True
+        self._stream.cut()
+
+    def is_welcome(self, patience_s: float) -> bool:
+        """Whether a kept zygote has answered; blocks. What it said is not lost."""
+        impatience = threading.Timer(patience_s, self._stream.cut)
+        impatience.start()
+        self._unread = self.read()
+        impatience.cancel()
+        return bool(self._unread)
+
+    async def park(self, fingerprint: str, idle_s: float) -> None:
+        """Leave the container, whose zygote has let this host go, to whoever asks for its fingerprint.
+
+        Raises:
+            SandboxError: The engine would not have it.
+        """
+        await asyncio.to_thread(self._park, fingerprint, idle_s)
+
+    def let_go(self, *, close_client: bool = True) -> None:
+        """Give the stream back and leave the container alone; blocks."""
+        with self._removal:
+            self._removed = True
+            self._free(close_client=close_client)
+
+    async def close(self) -> None:
+        """Wait until the container is gone; remove it by force when it does not go by itself."""
+        await asyncio.to_thread(self._close)
+
+    def diagnostics(self) -> str:
+        """The end of the zygote's log."""
+        return self._log.text()
+
+    async def post_mortem(self) -> str:
+        """How the container ended, from the engine's events."""
+        return await asyncio.to_thread(self._post_mortem)
+
+    def _running(self) -> bool:
+        try:
+            return is_running(self._client, self.container_id)
+        except GONE:
+            return False
+
+    def _close(self) -> None:
+        with self._removal:
+            if self._removed:
+                return
+            self._removed = True
+            # A zygote told to end closes the stream by itself; one that is stuck does not.
+            if self._ended or not self._wait_removed(END_PATIENCE_S):
+                self.abandon()
+                if not self._wait_removed(CUT_PATIENCE_S):
+                    remove(self._client, self.container_id)
+            self._free()
+
+    def _park(self, fingerprint: str, idle_s: float) -> None:
+        name = parked_name(fingerprint, time.time() + idle_s, self.container_id)
+        try:
+            self._client.rename(self.container_id, name)
+        except GONE as error:
+            raise SandboxError(f"The sandbox could not be kept: {error}.") from error
+        self.let_go()
+
+    def _free(self, *, close_client: bool = True) -> None:
+        self.abandon()
+        for in_use in (self._reading, self._writing):
+            if in_use.acquire(timeout=REMOVAL_DEADLINE_S):
+                in_use.release()
+        self._stream.close()
+        if close_client:
+            self._client.close()
+
+    def _wait_removed(self, patience_s: float) -> bool:
+        try:
+            self._client.wait(self.container_id, timeout=ceil(patience_s), condition="removed")
+        except NotFound:
+            return True
+        except (requests.exceptions.Timeout, requests.exceptions.ConnectionError):
+            return False
+        except APIError as error:
+            logger.warning("container %s: %s", self.container_id[:12], error)
+            return False
+        return True
+
+    def _post_mortem(self) -> str:
+        filters = {"container": self.container_id, "type": "container"}
+        try:
+            until = int(time.time()) + 1
+            found = list(self._client.events(since=self._born - 1, until=until, filters=filters, decode=True))
+        except GONE:
+            return ""
+        words = [OUT_OF_MEMORY] if any(event.get("status") == "oom" for event in found) else []
+        for event in found:
+            if event.get("status") == "die":
+                code = event.get("Actor", {}).get("Attributes", {}).get("exitCode", "?")
+                words.append(f"the container ended with exit code {code}")
+        return ", ".join(words)
+
+
+def is_running(client: docker.APIClient, container_id: str) -> bool:
+    """Whether the engine has it and it runs."""
+    try:
+        return bool(client.inspect_container(container_id)["State"]["Running"])
+    except NotFound:
+        return False
+
+
+def remove(client: docker.APIClient, container_id: str) -> None:
+    """Remove a container by force and wait until it is gone."""
+    deadline = time.monotonic() + REMOVAL_DEADLINE_S
+    while time.monotonic() < deadline:
+        try:
+            client.remove_container(container_id, force=True)
+        except NotFound:
+            return
+        except GONE as error:
+            # "removal is already in progress" among others: the next look tells.
+            logger.debug("container %s: %s", container_id[:12], error)
+        time.sleep(0.1)
+    logger.warning("container %s could not be removed within %g s", container_id[:12], REMOVAL_DEADLINE_S)

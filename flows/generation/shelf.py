@@ -1,0 +1,214 @@
+"""A dataset's question file and, beside it, the report of how its questions came to be and what a model said."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from blocks.errors import UserError
+from blocks.frozen import Frozen
+from blocks.replaced import replacing
+from flows.generation.recipes import Batch
+from flows.questions.files import QuestionFile, read_questions
+from flows.questions.proving import Refusal
+from flows.questions.records import Question
+from flows.verification.attempts import UsageTotals
+
+
+class SourceReport(Frozen):
+    """What became of one source's candidates."""
+
+    key: str
+    source: str
+    proposed: Annotated[int, Field(ge=0)]
+    questions: tuple[str, ...]
+    """Ids of those kept."""
+    refused: tuple[Refusal, ...]
+    usage: Annotated[UsageTotals | None, Field(description="model calls it took; none without a model")] = None
+
+
+class ShelfReport(Frozen):
+    """How the generated questions of a dataset came to be."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    dataset_key: str
+    sources: tuple[SourceReport, ...] = ()
+
+
+class Part(Frozen):
+    """One source's questions as they are on a shelf, with all that is kept about them."""
+
+    schema_version: Literal[1] = 1
+    dataset_key: str
+    report: SourceReport
+    questions: tuple[Question, ...]
+    said: str = ""
+    """The content of `<slug>.<source>.model.jsonl`."""
+
+
+class Shelf:
+    """`questions/<slug>.jsonl` and `questions/<slug>.report.json` of one dataset.
+
+    Where a model had a part, what it was told and said is in `questions/<slug>.<source>.model.jsonl`, whole.
+
+    Questions that a user has put into the file stay; a source's own are replaced as a whole. The files are written
+    under other names and renamed, the report last: it never tells of what is not there.
+
+    Args:
+        folder: TRIGPOINT_HOME/questions.
+        slug: The dataset's short name.
+        dataset_key: Its sha256.
+    """
+
+    def __init__(self, folder: Path, slug: str, dataset_key: str) -> None:
+        self.path = folder / f"{slug}.jsonl"
+        self.report_path = folder / f"{slug}.report.json"
+        self._slug = slug
+        self._key = dataset_key
+
+    def report(self) -> ShelfReport:
+        """The report; empty where there is none, where it is of another dataset, or where it cannot be read."""
+        empty = ShelfReport(dataset=self._slug, dataset_key=self._key)
+        with contextlib.suppress(FileNotFoundError, ValidationError):
+            found = ShelfReport.model_validate_json(self.report_path.read_bytes())
+            return found if found.dataset_key == self._key else empty
+        return empty
+
+    def done(self, key: str) -> SourceReport | None:
+        """What an earlier run made by the same key, if all of it is still in the file."""
+        found = next((source for source in self.report().sources if source.key == key), None)
+        ids = {question.id for question in self.questions()}
+        return found if found is not None and ids.issuperset(found.questions) else None
+
+    def questions(self) -> tuple[Question, ...]:
+        """The questions in the file, the user's too.
+
+        Raises:
+            QuestionFileError: The file is there and cannot be used.
+        """
+        return self._read().questions if self._has_content() else ()
+
+    def put(self, batch: Batch) -> SourceReport:
+        """Replace a source's questions for this dataset.
+
+        Raises:
+            QuestionFileError: The file is there and cannot be used.
+            UserError: It has lines that are no questions, which a rewrite would lose; or it cannot be written.
+        """
+        entry = SourceReport(
+            key=batch.key,
+            source=batch.source,
+            proposed=batch.proposed,
+            questions=tuple(each.id for each in batch.questions),
+            refused=batch.refused,
+            usage=batch.usage,
+        )
+        said = "".join(each.model_dump_json() + "\n" for each in (*batch.explorations, *batch.rewordings))
+        self.adopt(Part(dataset_key=self._key, report=entry, questions=batch.questions, said=said))
+        return entry
+
+    def adopt(self, part: Part) -> None:
+        """Replace a source's questions for this dataset, by those of another home.
+
+        Raises:
+            QuestionFileError: As `put`.
+            UserError: As `put`.
+        """
+        entry = part.report
+        kept = [each for each in self._own_or_foreign() if not self._made_by(each, entry.source)]
+        others = tuple(source for source in self.report().sources if source.source != entry.source)
+        report = ShelfReport(dataset=self._slug, dataset_key=self._key, sources=(*others, entry))
+        if part.said:
+            _replace(self._model_path(entry.source), part.said)
+        _replace(self.path, "".join(_line(each) for each in (*kept, *part.questions)))
+        _replace(self.report_path, report.model_dump_json(indent=1) + "\n")
+
+    def parts(self) -> list[Part]:
+        """What each source has made of this dataset, of those whose questions are all in the file.
+
+        Raises:
+            QuestionFileError: The file is there and cannot be used.
+        """
+        by_id = {question.id: question for question in self.questions()}
+        return [
+            Part(
+                dataset_key=self._key,
+                report=entry,
+                questions=tuple(by_id[name] for name in entry.questions),
+                said=self._said(entry.source),
+            )
+            for entry in self.report().sources
+            if by_id.keys() >= set(entry.questions)
+        ]
+
+    def own(self) -> list[Question]:
+        """The questions that a user has put into the file.
+
+        Raises:
+            QuestionFileError: The file is there and cannot be used.
+        """
+        return [
+            each for each in self.questions() if "name" not in each.provenance and each.dataset_key in (None, self._key)
+        ]
+
+    def take_in(self, questions: Sequence[Question]) -> None:
+        """Add questions that a user has put into the file of another home; those that are there are left out.
+
+        Raises:
+            QuestionFileError: As `put`.
+            UserError: As `put`.
+        """
+        there = list(self._own_or_foreign())
+        keys = {each.key(self._key) for each in there}
+        ids = {each.id for each in there}
+        new = [each for each in questions if each.key(self._key) not in keys and each.id not in ids]
+        if new:
+            _replace(self.path, "".join(_line(each) for each in (*there, *new)))
+
+    def _said(self, source: str) -> str:
+        path = self._model_path(source)
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def _model_path(self, source: str) -> Path:
+        return self.path.with_name(f"{self._slug}.{source}.model.jsonl")
+
+    def _own_or_foreign(self) -> Sequence[Question]:
+        if not self._has_content():
+            return ()
+        read = self._read()
+        if read.problems:
+            raise UserError(
+                f"{self.path} has lines that are no questions; the first: {read.problems[0]}",
+                "Mend the file or move it away; it is written anew when questions are generated.",
+            )
+        return read.questions
+
+    def _read(self) -> QuestionFile:
+        return read_questions(self.path)
+
+    def _has_content(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    def _made_by(self, question: Question, source: str) -> bool:
+        """Whether it was generated, by this source: a user's own question has no generation's name."""
+        return question.source == source and "name" in question.provenance
+
+
+def _line(question: Question) -> str:
+    return json.dumps(question.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        with replacing(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}.", "Make room, or check its permissions."
+        ) from error

@@ -1,0 +1,61 @@
+"""Where candidates are proven: a dataset opened in a sandbox and profiled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from blocks.chat.models import ChatClient
+from blocks.sandboxes import Sandbox, Session
+from flows.generation.recipes import Workplace
+from flows.tables.dataset import Dataset
+from flows.tables.profiling import profile_dataset
+
+_PARALLEL = 4
+
+
+class Sandboxes(Protocol):
+    """What is needed of a pool."""
+
+    def open(self, dataset: Path, *, slug: str = "") -> AbstractAsyncContextManager[Sandbox]:
+        """Open a sandbox on a dataset."""
+        ...
+
+
+@asynccontextmanager
+async def open_workplace(
+    sandboxes: Sandboxes,
+    record: Dataset,
+    *,
+    parallel: int = _PARALLEL,
+    advance: Callable[[int], None] = lambda _: None,
+    client: ChatClient | None = None,
+) -> AsyncIterator[Workplace]:
+    """Open a dataset's sandbox and profile it, for the length of the body.
+
+    Args:
+        sandboxes: The pool.
+        record: The dataset.
+        parallel: Candidates proven at once; each needs one session at a time.
+        advance: Told of each decided candidate, with how many there are.
+        client: The model, where one was named.
+
+    Raises:
+        DatasetError: The file is no table that can be loaded or profiled.
+        SandboxError: The sandbox failed.
+        SandboxUnavailable: The runtime cannot be used here.
+    """
+    async with sandboxes.open(record.path, slug=record.slug) as sandbox:
+        free = asyncio.Semaphore(sandbox.limits.max_sessions)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Session]:
+            async with free, await sandbox.session() as session:
+                yield session
+
+        async with opened() as session:
+            profile = await profile_dataset(session)
+        yield Workplace(record, profile, opened, parallel, advance, client)

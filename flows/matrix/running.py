@@ -1,0 +1,225 @@
+"""An experiment from its inputs to its outputs: opened and checked, asked, written."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from blocks.errors import UserError
+from flows.matrix.asking import Asker
+from flows.matrix.composing import Composer
+from flows.matrix.drafting import Drafter, SeatOf
+from flows.matrix.lanes import work_through
+from flows.matrix.options import ExperimentOptions
+from flows.matrix.outputs import Output, named_output
+from flows.matrix.page import page
+from flows.matrix.records import Result
+from flows.matrix.report import Comparison, ExperimentReport
+from flows.matrix.sampling import COLUMNS
+from flows.matrix.sheet import Row, Sheet
+from flows.matrix.side_by_side import SideBySide
+from flows.matrix.store import RowStore, set_aside
+from flows.matrix.tables import Columns, write_table, write_text
+
+INPUTS = "Give -p PROMPT.txt -e EXPERIMENTS.csv, or `--init FOLDER` for samples of both."
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a user names.
+
+    Attributes:
+        experiments: CSV with provider, model and variables.
+        prompt: The prompt's file.
+        output: Where results go.
+        context: Context files.
+    """
+
+    experiments: str | None
+    prompt: str | None
+    output: str | None = None
+    context: Sequence[str] = ()
+
+
+@dataclass
+class Experiment:
+    """An experiment, its inputs read and checked."""
+
+    sheet: Sheet
+    composer: Composer
+    output: Output
+    options: ExperimentOptions
+    store: RowStore | None
+    """None where nothing is to be asked."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know before it begins."""
+    earlier: int = 0
+
+    @property
+    def rows(self) -> RowStore:
+        """The file of rows."""
+        assert self.store is not None
+        return self.store
+
+    def drafter(self, seat_of: SeatOf) -> Drafter:
+        """What makes its rows ready."""
+        return Drafter(self.composer, self.output, self.options, seat_of)
+
+    async def ask(self, seat_of: SeatOf, ended: Callable[[Result | None], Awaitable[None]]) -> None:
+        """Ask every row that has no answer yet.
+
+        Args:
+            seat_of: Finds models.
+            ended: Given each row's result as it ends; None: an earlier run had finished it.
+
+        Raises:
+            JournalError: The journal cannot be used.
+            UserError: A result could not be kept.
+        """
+
+        async def told(result: Result | None) -> None:
+            self.earlier += result is None
+            await ended(result)
+
+        asker = Asker(self.drafter(seat_of), self.options, self.rows, told)
+
+        async def work(row: Row) -> None:
+            await asker.ask(row)
+
+        try:
+            await work_through(self.sheet, self.options, work)
+        finally:
+            await self.rows.settle()
+
+    def write(self, run: str) -> ExperimentReport:
+        """Write the outputs from what has been kept so far; what it came to.
+
+        Args:
+            run: The run's name.
+        """
+        columns = Columns.of(self.sheet.variables, self._results(), flatten=self.options.flatten)
+        comparison, sides = Comparison(), SideBySide(self.options.side_by_side)
+        places: dict[Path | None, array[int]] = {}
+        for result in self._results():
+            comparison.add(result)
+            sides.add(result)
+            place = self.output.place_of({**result.variables, "provider": result.provider, "model": result.model})
+            places.setdefault(place, array("q")).append(result.row)
+        for place, numbers in places.items():
+            write_table(place, columns, self._chosen(numbers))
+        report = comparison.report(
+            run,
+            rows=self.sheet.count,
+            earlier=self.earlier,
+            outputs=[str(place.absolute()) for place in places if place is not None],
+            rows_file=str(self.output.rows_file.absolute()),
+        )
+        return self._with_page(report, sides) if self.options.report else report
+
+    def _with_page(self, report: ExperimentReport, sides: SideBySide) -> ExperimentReport:
+        text = page(
+            report,
+            sides.sides(),
+            title=f"{Path(self.sheet.name).stem}: {report.sentence()}",
+            prompt=self.composer.shown,
+            more=sides.left_out,
+        )
+        write_text(self.output.page, text)
+        return report.model_copy(update={"page": str(self.output.page.absolute())})
+
+    def _results(self) -> Iterator[Result]:
+        return self.rows.results(finished_order=self.options.order == "finished")
+
+    def _chosen(self, numbers: Sequence[int]) -> Iterator[Result]:
+        return (result for number in numbers if (result := self.rows.result(number)) is not None)
+
+
+@contextmanager
+def open_experiment(inputs: Inputs, options: ExperimentOptions, home: Path) -> Iterator[Experiment]:
+    """Read and check what the user named; nothing is asked yet.
+
+    Args:
+        inputs: What it is.
+        options: How it is run.
+        home: TRIGPOINT_HOME.
+
+    Raises:
+        UserError: Something is missing, cannot be read, or would overwrite what is not this experiment's.
+    """
+    options.check()
+    if not inputs.experiments or not inputs.prompt:
+        raise UserError(f"{'No experiments are' if inputs.prompt else 'No prompt is'} named.", INPUTS)
+    if inputs.experiments == inputs.prompt == "-":
+        raise UserError("Prompt and experiments cannot both be standard input.", "Give one of them as a file.")
+    with ExitStack() as stack:
+        composer = Composer(inputs.prompt, inputs.context)
+        sheet = stack.enter_context(Sheet(inputs.experiments, partial(_call, composer, options)))
+        parts = [str(Path(each).absolute()) for each in (inputs.experiments, inputs.prompt, *inputs.context)]
+        parts += [sheet.digest] if "-" in (inputs.experiments, inputs.output) else []
+        output = named_output(inputs.output, inputs.experiments, parts, home)
+        work = Experiment(sheet, composer, output, options, None)
+        work.notes += _variables(sheet, composer, output, options)
+        if not options.validate_only:
+            work.notes += _made_room(sheet, output, options)
+            work.store = stack.enter_context(RowStore(output.rows_file))
+            work.store.prepare(sheet.count)
+            if work.store.found or work.store.failed_before:
+                work.notes.append(f"{work.store.found} answers are there from earlier runs: {output.rows_file}.")
+        yield work
+
+
+def _call(composer: Composer, options: ExperimentOptions, row: Row) -> str:
+    """What of a row reaches its model; of a row that cannot be sent, all of it."""
+    parameters = [row.variables.get(name, "").strip() for name in COLUMNS if name not in options.plain]
+    try:
+        return "\x00".join([*parameters, composer.compose(row.values).text])
+    except UserError:
+        return "\x00".join(row.values.values())
+
+
+def _variables(sheet: Sheet, composer: Composer, output: Output, options: ExperimentOptions) -> list[str]:
+    """What is to be said of variables that no column has.
+
+    Raises:
+        UserError: A path holds one, or the user wants it strict.
+    """
+    known = {*sheet.variables, "provider", "model"}
+    lost = [name for name in (*composer.path_names, *output.template.names) if name not in known]
+    if lost:
+        raise UserError(
+            f"A path holds {{{{{lost[0]}}}}}, and {sheet.name} has no column {lost[0]}.",
+            f"It has {', '.join(sorted(known))}.",
+        )
+    clash = sorted(composer.slots & known)
+    if clash:
+        raise UserError(f"{clash[0]} is both a context file and a column of {sheet.name}.", "Rename one of them.")
+    missing = () if composer.path_names else composer.compose(dict.fromkeys(known, "x")).missing
+    if not missing:
+        return []
+    told = f"The prompt holds {{{{{'}}, {{'.join(missing)}}}}}, and {sheet.name} has no such column"
+    if options.strict:
+        raise UserError(f"{told}.", "Add the column, or leave out --strict.")
+    return [f"{told}: left as it is."]
+
+
+def _made_room(sheet: Sheet, output: Output, options: ExperimentOptions) -> list[str]:
+    """With --fresh, set aside what is there; without, refuse to overwrite a table that is not this experiment's.
+
+    Raises:
+        UserError: See above.
+    """
+    tables = output.tables(sheet)
+    if options.fresh:
+        moved = set_aside([output.rows_file, output.page, *tables])
+        return [f"--fresh: {old} is now {new.name}." for old, new in moved]
+    foreign = [] if output.rows_file.exists() else [table for table in tables if table.exists()]
+    if foreign:
+        raise UserError(
+            f"{foreign[0]} is there, and no file of rows beside it says that this experiment made it.",
+            "Name another output, or say --fresh, which sets it aside.",
+        )
+    return []

@@ -1,0 +1,224 @@
+"""The file of rows: a line for each row as it ends, on disk before it counts; what a later run takes as done.
+
+It is the truth, the output is made of it. Where a row has several lines the last one holds; a torn last line, left by
+a kill, is cut off. In memory are a few bytes for each row: where its line begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from array import array
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from blocks.appended import AppendedFile
+from blocks.closing import Closing
+from blocks.errors import UserError
+from flows.matrix.records import Result
+
+NOWHERE = -1
+
+
+class _Waiting(NamedTuple):
+    row: int
+    line: bytes
+    written: asyncio.Future[None]
+
+
+class RowStore(Closing):
+    """The file of rows of one experiment; one writer at a time.
+
+    Args:
+        path: The file; made with its folder where it is missing.
+
+    Raises:
+        UserError: Another run has it open, it cannot be written, or it is something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.order = array("Q")
+        """Numbers of the rows that ended in this run or were found done, in that order."""
+        self._waiting: list[_Waiting] = []
+        self._flusher: asyncio.Task[None] | None = None
+        try:
+            self._file = AppendedFile(path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be opened: {error.strerror}.", "Check the folder.") from error
+        try:
+            self._lock()
+            self._read()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def prepare(self, rows: int) -> None:
+        """Make room for the places of so many rows."""
+        self._places = array("q", [NOWHERE]) * (rows + 1)
+
+    def find(self, key: str) -> Result | None:
+        """The result of a call that an earlier run has finished."""
+        place = self._known.get(key)
+        return None if place is None else self._parsed(place)
+
+    def take(self, row: int, key: str) -> None:
+        """Make such a result a row's."""
+        place = self._known.get(key)
+        assert place is not None
+        self._places[row] = place
+        self.order.append(row)
+
+    async def add(self, result: Result) -> None:
+        """Keep a result; when this returns it is on disk. Results that come together share one flush.
+
+        Raises:
+            UserError: It could not be written.
+        """
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(result.row, result.line(), written))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        await asyncio.shield(written)
+
+    async def settle(self) -> None:
+        """Wait until everything given is on disk."""
+        if self._flusher is not None:
+            await self._flusher
+
+    def results(self, *, finished_order: bool = False) -> Iterator[Result]:
+        """The results of this run's rows, those of earlier runs among them.
+
+        Args:
+            finished_order: As they finished, not by row.
+        """
+        rows = self.order if finished_order else range(1, len(self._places))
+        for row in rows:
+            if self._places[row] != NOWHERE:
+                yield self._load(row)
+
+    def result(self, row: int) -> Result | None:
+        """A row's result, if it has one."""
+        return None if self._places[row] == NOWHERE else self._load(row)
+
+    def close(self) -> None:
+        """Let the file go; may be called again."""
+        self._file.close()
+
+    def _load(self, row: int) -> Result:
+        result = self._parsed(self._places[row])
+        return result if result.row == row else result.model_copy(update={"row": row})
+
+    def _parsed(self, place: int) -> Result:
+        try:
+            return Result.model_validate_json(self._file.line_at(place))
+        except ValidationError as error:
+            raise _foreign(self.path) from error
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                start = await asyncio.to_thread(self._file.append, b"".join(each.line for each in batch))
+            except OSError as error:
+                problem = UserError(f"{self.path} cannot be written: {error.strerror}.", "Make room on the disk.")
+                for each in batch:
+                    each.written.set_exception(problem)
+                continue
+            for each in batch:
+                self._places[each.row] = start
+                self.order.append(each.row)
+                start += len(each.line)
+                each.written.set_result(None)
+
+    def _lock(self) -> None:
+        try:
+            self._file.lock()
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another run is writing {self.path}.", "Wait for it to end, or name another output."
+            ) from error
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be locked: {error.strerror}.", "Put it on a local disk.") from error
+
+    def _read(self) -> None:
+        """Index what is finished by key, and cut a torn last line off."""
+        self._known = Known()
+        self.failed_before = 0
+        end = 0
+        with self._file.reader() as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                key, finished = _glance(line, self.path)
+                self.failed_before += not finished
+                if finished:
+                    self._known.add(key, end)
+                end += len(line)
+        self._file.cut(end)
+        self._known.close()
+        self.found = len(self._known)
+
+
+class Known:
+    """Where the finished calls of a file begin, by key: sixteen bytes each."""
+
+    def __init__(self) -> None:
+        self._keys, self._starts = array("Q"), array("q")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, key: str, place: int) -> None:
+        """One more; of several with a key the last one holds."""
+        self._keys.append(int(key[:16], 16))
+        self._starts.append(place)
+
+    def close(self) -> None:
+        """Nothing comes any more: make it ready to be asked."""
+        keys, places = np.frombuffer(self._keys, dtype=np.uint64), np.frombuffer(self._starts, dtype=np.int64)
+        order = np.argsort(keys, kind="stable")
+        self._sorted, self._places = keys[order], places[order]
+
+    def get(self, key: str) -> int | None:
+        """Where the last line with this key begins."""
+        wanted = np.uint64(int(key[:16], 16))
+        at = int(np.searchsorted(self._sorted, wanted, side="right")) - 1
+        return int(self._places[at]) if at >= 0 and self._sorted[at] == wanted else None
+
+
+def set_aside(paths: list[Path]) -> list[tuple[Path, Path]]:
+    """Give files that are there another name; which went where.
+
+    Args:
+        paths: What is to make room.
+    """
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    moved = []
+    for path in paths:
+        if path.exists():
+            target = path.with_name(f"{path.name}.replaced-{stamp}")
+            path.rename(target)
+            moved.append((path, target))
+    return moved
+
+
+def _glance(line: bytes, path: Path) -> tuple[str, bool]:
+    """Key of a line, and whether its row is finished."""
+    try:
+        fields = json.loads(line)
+        key, status = fields.get("call_key", ""), fields["status"]
+        return key, bool(key) and status != "error" and int(key[:16], 16) >= 0
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _foreign(path) from error
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path} is no file of rows: a line of it cannot be read.", "Name another output, or begin with --fresh."
+    )

@@ -1,0 +1,111 @@
+"""What the home knows of a dataset before and after a night's work on it: questions, episodes, what was finished."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from blocks.frozen import Frozen
+from blocks.replaced import replacing
+from flows.questions.files import read_questions
+from flows.tables.dataset import Dataset, read_dataset, slug_of
+from flows.verification.store import Entry, read_index
+
+
+class Standing(NamedTuple):
+    """A dataset's questions and episodes at one moment."""
+
+    questions: int
+    """In its question file, each content once."""
+    unanswered: int
+    """Of those, the ones without an episode whose verdict stands, whatever it was made with."""
+    entries: dict[str, Entry]
+    """Its episodes."""
+
+    def asked_since(self, before: Standing) -> list[Entry]:
+        """The episodes that are new, or written again, since an earlier moment."""
+        return [each for key, each in self.entries.items() if before.entries.get(key) != each]
+
+
+class Done(Frozen):
+    """What was worked on to the end, as digests of all that it depends on."""
+
+    schema_version: Literal[1] = 1
+    questions: str = ""
+    episodes: str = ""
+
+
+class Bench:
+    """One dataset of the home.
+
+    Args:
+        home: TRIGPOINT_HOME.
+        name: The dataset's folder.
+        build: Digest of the code the night's flows run; empty where it is not known: then nothing counts as done, and
+            the flows find that out by themselves.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+
+    def __init__(self, home: Path, name: str, build: str) -> None:
+        self.dataset: Dataset = read_dataset(home / "datasets" / name)
+        self._build = build
+        slug = self.dataset.slug  # As the flows call it: a folder made by hand may have another kind of name.
+        self._questions = home / "questions" / f"{slug}.jsonl"
+        self._episodes = _episodes_of(home, slug)
+        self._memo = home / "nights" / f"{slug}.json"
+
+    @property
+    def folder(self) -> str:
+        """Where the dataset is."""
+        return str(self.dataset.path.parent.absolute())
+
+    def standing(self) -> Standing:
+        """Questions and episodes as they are on disk now."""
+        index = read_index(self._episodes)
+        keys: set[str] = set()
+        if self._questions.exists():
+            keys = {each.key(self.dataset.key) for each in read_questions(self._questions).questions}
+        answered = {entry.question_key for entry in index.entries.values() if entry.final}
+        return Standing(len(keys), len(keys - answered), index.entries)
+
+    def digest(self, options: Mapping[str, Any], *, with_questions: bool) -> str:
+        """Of everything that decides whether there is work: the data, the options, the code, the questions."""
+        parts = [self._build, self.dataset.key, json.dumps(options, sort_keys=True)]
+        if with_questions:
+            found = self._questions.read_bytes() if self._questions.exists() else b""
+            parts.append(hashlib.sha256(found).hexdigest())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest() if self._build else ""
+
+    def done(self) -> Done:
+        """What earlier nights finished."""
+        with contextlib.suppress(OSError, ValidationError):
+            return Done.model_validate_json(self._memo.read_bytes())
+        return Done()
+
+    def note(self, **digests: str) -> None:
+        """Note what is finished now."""
+        if not self._build:
+            return
+        with replacing(self._memo) as fresh:
+            fresh.write_text(self.done().model_copy(update=digests).model_dump_json(), encoding="utf-8")
+
+
+def dataset_names(home: Path) -> list[str]:
+    """Folders of the home's datasets; those without an episode first, so that new ones do not wait for old ones."""
+    folder = home / "datasets"
+    found = sorted(each for each in folder.iterdir() if (each / "data.csv").is_file()) if folder.is_dir() else []
+    return [
+        each.name for each in sorted(found, key=lambda each: _episodes_of(home, slug_of(each / "data.csv")).exists())
+    ]
+
+
+def _episodes_of(home: Path, slug: str) -> Path:
+    return home / "episodes" / f"{slug}.jsonl"

@@ -1,0 +1,155 @@
+"""The datasets of a home and those in the storage: which are there, and copying whole ones either way."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from blocks.errors import DatasetError
+from blocks.objects import ObjectStore
+from blocks.sources.models import file_digest
+from blocks.together import together
+from flows.sharing.deciding import FileName, Held, Manifest, Taken, datasets_to_take
+from flows.tables.cards import read_card
+from flows.tables.dataset import read_dataset
+from flows.tables.shelf import Shelf
+
+_MANIFEST = "manifest.json"
+_FILES: tuple[FileName, ...] = ("data.csv", "sketch.json", "dataset.json")
+_AT_ONCE = 8
+
+
+class SharedDatasets:
+    """`datasets/<slug>/<key>/`: the files of a dataset and, put there last, its manifest.
+
+    Args:
+        objects: The storage.
+        home: TRIGPOINT_HOME.
+    """
+
+    def __init__(self, objects: ObjectStore, home: Path) -> None:
+        self._objects, self._shelf = objects, Shelf(home)
+        self._free = asyncio.Semaphore(_AT_ONCE)
+
+    async def take(self, slug: str = "") -> tuple[str, ...]:
+        """Bring home what it lacks.
+
+        Args:
+            slug: Only what has this name; empty: everything.
+
+        Returns:
+            A sentence for each that is damaged; it is left out.
+
+        Raises:
+            StorageError: The storage did not answer.
+        """
+        held = await asyncio.to_thread(self.held)
+        known = {each.manifest.key for each in held}
+        top = f"datasets/{slug}/" if slug else "datasets/"
+        names = [f"{top}{each}" for each in await self._objects.names(top.rstrip("/"))]
+        wanted = [each for each in names if each.endswith(f"/{_MANIFEST}") and each.split("/")[2] not in known]
+        offered, problems = [], []
+        for name, content in zip(wanted, await together(self._read(each) for each in wanted), strict=True):
+            try:
+                offered.append(Manifest.model_validate_json(content))
+            except ValidationError:
+                problems.append(f"{self._objects.name}: {name} cannot be read; its dataset is left out.")
+        said = await together(self._take(each) for each in datasets_to_take(held, offered))
+        return (*problems, *filter(None, said))
+
+    async def give(self, slug: str = "") -> None:
+        """Let the storage have the datasets of the home.
+
+        Args:
+            slug: Only this one; empty: all.
+
+        Raises:
+            StorageError: The storage did not answer.
+        """
+        held = await asyncio.to_thread(self.held, slug)
+        names = await self._objects.names(f"datasets/{slug}".rstrip("/"))
+        there = {each.split("/")[-2] for each in names if each.endswith(f"/{_MANIFEST}")}
+        for each in held:
+            if each.manifest.key not in there:
+                await self._give(each)
+
+    def held(self, slug: str = "") -> list[Held]:
+        """The datasets of the home; folders that hold none are left out."""
+        found = sorted(self._shelf.folder.glob(f"{slug or '*'}/data.csv"))
+        manifests = ((each.parent.name, _manifest(each.parent)) for each in found)
+        return [Held(folder, manifest) for folder, manifest in manifests if manifest is not None]
+
+    async def _give(self, held: Held) -> None:
+        folder, place, files = self._shelf.folder / held.folder, _place(held.manifest), dict[FileName, str]()
+        for name in _FILES:
+            if (folder / name).is_file():
+                files[name] = await asyncio.to_thread(file_digest, folder / name)
+                await self._objects.send(folder / name, f"{place}/{name}")
+        manifest = held.manifest.model_copy(update={"files": files})
+        await self._objects.write(f"{place}/{_MANIFEST}", manifest.model_dump_json().encode())
+
+    async def _take(self, taken: Taken) -> str:
+        """Copy a dataset; why it could not be, in a sentence, or nothing."""
+        manifest = taken.manifest
+        staged = self._shelf.incoming / f"shared-{manifest.key[:16]}-{uuid4().hex[:8]}"
+        staged.mkdir(parents=True)
+        try:
+            async with self._free:
+                for name, digest in manifest.files.items():
+                    await self._objects.fetch(f"{_place(manifest)}/{name}", staged / name)
+                    if await asyncio.to_thread(file_digest, staged / name) != digest:
+                        return f"{self._objects.name}: {_place(manifest)}/{name} is damaged; it is left out."
+            if manifest.files.get("data.csv") != manifest.key:
+                return f"{self._objects.name}: {_place(manifest)} is not what its name says; it is left out."
+            await asyncio.to_thread(self._shelf.settle, staged, taken.folder)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return ""
+
+    async def _read(self, name: str) -> bytes:
+        async with self._free:
+            return await self._objects.read(name)
+
+
+async def take_named(objects: ObjectStore, home: Path, paths: Sequence[str]) -> tuple[str, ...]:
+    """Bring home the datasets that a run names by their place in the home, where they are missing there.
+
+    Raises:
+        StorageError: The storage did not answer.
+    """
+    problems: list[str] = []
+    for slug in await asyncio.to_thread(_missing, home, paths):
+        problems += await SharedDatasets(objects, home).take(slug)
+    return tuple(problems)
+
+
+def _missing(home: Path, paths: Sequence[str]) -> list[str]:
+    named = (Path(each).absolute() for each in paths)
+    folders = (each.parent if each.name == "data.csv" else each for each in named if not each.exists())
+    return sorted({each.name for each in folders if each.parent == (home / "datasets").absolute()})
+
+
+def _place(manifest: Manifest) -> str:
+    return f"datasets/{manifest.slug}/{manifest.key}"
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    """The manifest of a dataset of the home, but for its files; None where the folder holds none that can be read."""
+    try:
+        dataset = read_dataset(folder)
+    except DatasetError:
+        return None
+    card = read_card(folder)
+    changed = datetime.fromtimestamp(dataset.path.stat().st_mtime, UTC)
+    return Manifest(
+        slug=dataset.slug,
+        key=dataset.key,
+        source=card.source if card is not None else "",
+        retrieved_at=card.retrieved_at if card is not None else changed,
+    )

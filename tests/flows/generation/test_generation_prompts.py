@@ -1,0 +1,32 @@
+"""What a model is told while it makes questions: pinned to its version, complete, and the same each time."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.generation import prompts
+from flows.verification.attempts import TraceConfig
+
+PINNED = {"1": "4413acf46c607adc26eb1625c79d50ef7c1e3eaad2c1ce0ac6d1267ad50c4eac"}
+
+
+def test_a_changed_text_is_a_new_version() -> None:
+    digest = prompts.prompt_id("explore", TraceConfig(model="m")).sha256
+    assert PINNED.get(prompts.PROMPT_VERSION) == digest, f"raise PROMPT_VERSION and pin {digest}"
+
+
+def test_counts_and_focus() -> None:
+    first = prompts.explore_task({"easy": 2, "medium": 1, "hard": 0, "very_hard": 0}, 0)
+    assert first.startswith("Write 3 questions about this table: 2 easy, 1 medium.")
+    assert "attention" not in first
+    tasks = {prompts.explore_task({"easy": 1, "medium": 0, "hard": 0, "very_hard": 0}, n) for n in range(6)}
+    assert len(tasks) == 6
+
+
+@pytest.mark.parametrize("naming", ["plain", "never", "any"])
+def test_a_wording_is_asked_for_with_the_question(naming: str) -> None:
+    system, user = prompts.reword_messages("How many?", 3, naming)
+    assert (system.role, user.role) == ("system", "user")
+    assert "How many?" in user.content
+    assert "3 different wordings" in user.content
+    assert '{"wordings"' in user.content

@@ -81,7 +81,7 @@ $(BIN)/python:
 define install
 	@echo "Setting up $(VENV) from $(1) (once per lock file)"
 	@$(BIN)/python .ci/install.py $(1)
-	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib flows blocks sandbox_image || true
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.stamp-$(2)-*
 	@touch $@

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -95,7 +97,7 @@ class LocalServer:
         if not self.temporary:
             return
         try:
-            port = _free_port()
+            port = free_port()
             self.url = f"http://127.0.0.1:{port}/api"
             self._process = _launch(port)
             self._guard = _start_guard(self._process.pid)
@@ -105,17 +107,25 @@ class LocalServer:
             self._error = error
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on.
+
+    Below those that systems hand out to connections (from 32,768 on Linux): it is some seconds until a server that is
+    told of it listens there, and nobody else may be given it meanwhile.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _launch(port: int) -> subprocess.Popen[bytes]:
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     # As Prefect marks its own: no pages, and only the services that a short life needs.
     marks = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    # A type of block is registered when the first of it is saved; all of them at every start take a second or two.
+    marks["PREFECT_SERVER_API_BLOCKS_REGISTER_ON_START"] = "0"
     folder = str(Path(prefect.__file__).parent.parent)
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     options = ["--app-dir", folder, "--host", "127.0.0.1", "--port", str(port)]

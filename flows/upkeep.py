@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -32,6 +33,7 @@ from flows.runs.reports import run_name
 from flows.tidying.keeping import tidy_files, tidy_journal
 from flows.tidying.options import UpkeepOptions
 from flows.tidying.report import Row, UpkeepReport, print_upkeep
+from flows.tidying.retention import measure
 from flows.tidying.zombies import leftovers, zombies
 
 DEFAULTS = UpkeepOptions()
@@ -98,9 +100,10 @@ async def remove_folders(scene: Scene) -> list[Row]:
     """Private folders of process sandboxes whose owner is gone and could not remove them, as after a loss of power."""
     rows = []
     for folder in left_folders():
-        size = sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_dir())
-        why = "of a process sandbox whose owner is gone"
-        rows.append(Row(what="remove folder", which=str(folder), why=why, bytes=size, done=scene.options.apply))
+        with suppress(FileNotFoundError):  # Its owner's warden is about to remove it.
+            size = measure(folder).bytes
+            why = "of a process sandbox whose owner is gone"
+            rows.append(Row(what="remove folder", which=str(folder), why=why, bytes=size, done=scene.options.apply))
     if rows and scene.options.apply:
         await ProcessRuntime().reap()
     return rows

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.support.properties  # noqa: F401  (its settings stand before any property test is read)
 from blocks.settings import settings
 from tests.support.machine import (
     FLOW_IMAGE,
@@ -65,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
+    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "600"
     os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
 
 
@@ -183,7 +185,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return
     folder = os.environ[RUN_FOLDER]
-    patience_s = float(os.environ.get(PATIENCE, "15"))
+    patience_s = float(os.environ.get(PATIENCE, "60"))
     _leaks.extend(settle(lambda: leftover_processes(folder), patience_s))
     _leaks.extend(settle(leftover_containers, patience_s))
     if _leaks:

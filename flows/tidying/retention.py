@@ -6,9 +6,12 @@ the oldest first; but nothing that an unfinished run may need: what was touched 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -87,7 +90,7 @@ def remove(removal: Removal) -> bool:
     """
     path = removal.found.path
     try:
-        if _measure(path).touched > removal.found.touched:
+        if measure(path).touched > removal.found.touched:
             return False
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -114,30 +117,48 @@ def _by_rule(found: Sequence[Found], rule: Rule, now: float, keep_since: float |
 
 
 def _children(folder: Path, kind: Kind) -> Iterator[Found]:
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not _LEFTOVER.search(path.name):
-            measured = _measure(path)
-            yield Found(kind, path, measured.bytes, measured.touched)
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return _found(kind, (path for path in paths if not _LEFTOVER.search(path.name)))
 
 
 def _leftovers(home: Path) -> Iterator[Found]:
-    for path in sorted(home.rglob("*")) if home.is_dir() else ():
-        if _LEFTOVER.search(path.name) and path.is_file() and not path.is_symlink():
-            measured = _measure(path)
-            yield Found("leftovers", path, measured.bytes, measured.touched)
+    paths = sorted(Path(folder, name) for folder, _, names in os.walk(home) for name in names)
+    return _found("leftovers", (path for path in paths if _LEFTOVER.search(path.name) and not path.is_symlink()))
 
 
-class _Size(NamedTuple):
+def _found(kind: Kind, paths: Iterable[Path]) -> Iterator[Found]:
+    for path in paths:
+        with suppress(FileNotFoundError):  # It has gone since it was listed.
+            measured = measure(path)
+            yield Found(kind, path, measured.bytes, measured.touched)
+
+
+class Measured(NamedTuple):
+    """Of a file, or of a folder with all that is in it.
+
+    Attributes:
+        bytes: Of the files.
+        touched: When any of it was last written, seconds since the epoch.
+    """
+
     bytes: int
     touched: float
 
 
-def _measure(path: Path) -> _Size:
-    """Bytes of a file, or of all files of a folder, and the last time any of them was written."""
+def measure(path: Path) -> Measured:
+    """How much there is; what goes away meanwhile counts nothing.
+
+    Raises:
+        FileNotFoundError: The file or folder itself is gone.
+    """
     own = path.lstat()
-    size, touched = (own.st_size if not path.is_dir() else 0), own.st_mtime
-    if path.is_dir() and not path.is_symlink():
-        for child in path.rglob("*"):
-            facts = child.lstat()
-            size, touched = size + (facts.st_size if child.is_file() else 0), max(touched, facts.st_mtime)
-    return _Size(size, touched)
+    if not stat.S_ISDIR(own.st_mode):
+        return Measured(own.st_size, own.st_mtime)
+    size, touched = 0, own.st_mtime
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            with suppress(FileNotFoundError):
+                facts = Path(folder, name).lstat()
+                size += 0 if stat.S_ISDIR(facts.st_mode) else facts.st_size
+                touched = max(touched, facts.st_mtime)
+    return Measured(size, touched)

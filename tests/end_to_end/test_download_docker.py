@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import docker
@@ -23,7 +23,10 @@ def containers_of(pid: int, since: datetime) -> list[str]:
     client = docker.from_env()
     try:
         events = client.events(
-            since=since, until=datetime.now(UTC), decode=True, filters={"type": "container", "label": LABEL_OWNER}
+            since=since,
+            until=datetime.now(UTC) + timedelta(seconds=2),
+            decode=True,
+            filters={"type": "container", "label": LABEL_OWNER},
         )
         mine = f"{host_id()}/{pid}/"
         return [event["Action"] for event in events if event["Actor"]["Attributes"][LABEL_OWNER].startswith(mine)]

@@ -139,7 +139,7 @@ def test_terminated_it_leaves_a_table_of_what_it_has(
     process = command.start("--base-url", model.base_url, "--compatible-concurrency", "2", "--no-report")
     asyncio.run(until(lambda: len(bench.lines()) > 2 or process.poll() is not None))
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == TERMINATED
     assert said.splitlines()[-1] == "Error: Terminated. Run the same command again: it goes on where it stopped."
     assert "Traceback" not in said

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,22 @@ def behave(ask: Ask) -> Answer:
     return Answer(content="Counted.\n```python\nsubmit(len(df))\n```")
 
 
-async def break_down(model: ModelServer, store: Path, seconds: float) -> None:
-    """The model fails until its breaker is open, and for so long."""
+async def break_down(model: ModelServer, store: Path) -> None:
+    """The model fails until its breaker is open; then somebody tries it who does not come back with an answer."""
     at_once = RetryPolicy(max_attempts=1, max_breaker_wait_s=0)
     with Journal(store) as journal:
         async with opened(model, journal, retry=at_once) as client:
             for number in range(DENSITY_REQUESTS):
                 with pytest.raises(ChatError):
                     await client.complete(ask("down", model="scripted", sample=number))
-        until = {"probe_at": time.time() + seconds}
-        await journal.change(lambda connection: connection.execute(breakers.update().values(**until)))
+        probed = {"state": "probing", "probe": "another's", "probe_at": time.time() + 3600}
+        await journal.change(lambda connection: connection.execute(breakers.update().values(**probed)))
+
+
+async def come_back(store: Path) -> None:
+    """Who tried it has waited long enough: the next may try."""
+    with Journal(store) as journal:
+        await journal.change(lambda connection: connection.execute(breakers.update().values(probe_at=time.time())))
 
 
 def test_a_night_downloads_asks_within_its_budget_and_goes_on_the_next(
@@ -53,7 +60,7 @@ def test_a_night_downloads_asks_within_its_budget_and_goes_on_the_next(
     rows = "".join(f"{'abcd'[n % 4]},{n * n % 97},{2000 + n % 3}\n" for n in range(80))
     table.write_text("region,amount,year\n" + rows)
 
-    def night(model: ModelServer, *arguments: str) -> tuple[int, str]:
+    def night(model: ModelServer, *arguments: str, waits: Callable[[], None] | None = None) -> tuple[int, str]:
         command = [sys.executable, "flows/nightly.py", *arguments, "--question.source", "template"]
         command += ["--question.per-source", "3", "--episode.traces", "2"]
         command += ["--episode.model", "scripted", "--episode.base-url", model.base_url]
@@ -65,12 +72,18 @@ def test_a_night_downloads_asks_within_its_budget_and_goes_on_the_next(
             "PREFECT_API_URL": prefect_server.api_url,
             "COLUMNS": "200",
         }
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        said = done.stdout + done.stderr
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            said = ""
+            for line in process.stdout or ():
+                said += line
+                if waits is not None and " waits: " in line:
+                    waits()
+                    waits = None
         assert "Traceback" not in said, said
-        return done.returncode, said
+        return process.returncode, said
 
     with ModelServer(behave) as model:
         code, said = night(model, str(table), "--most-questions", "2")
@@ -81,8 +94,8 @@ def test_a_night_downloads_asks_within_its_budget_and_goes_on_the_next(
 
         (home / "datasets" / "empty").mkdir()
         (home / "datasets" / "empty" / "data.csv").write_text("")
-        asyncio.run(break_down(model, home / "store.db", 60.0))
-        code, said = night(model)
+        asyncio.run(break_down(model, home / "store.db"))
+        code, said = night(model, waits=lambda: asyncio.run(come_back(home / "store.db")))
         assert code == 1, said
         assert "! sales waits: scripted at http://127.0.0.1" in said, "its questions are made, the model is waited for"
         assert "of 1 questions verified; datasets: 1 worked on, 1 failed." in said

@@ -17,22 +17,26 @@ from pathlib import Path
 import pytest
 
 from blocks.chat.journal import Journal
+from blocks.replaced import replacing
 from flows.verification.store import read_episodes
 from tests.support.model_server import ModelProcess
 from tests.support.prefect_server import PrefectServer
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(5400)]
 
 KILLS = 20
 QUESTIONS = 24
 BEHAVE = '''
-import hashlib, re
+import asyncio, hashlib, os, re
+from pathlib import Path
 from tests.support.model_server import Answer
 
-def behave(ask):
-    """First look, then answer; what is asked about an odd limit is answered differently by every trace."""
+async def behave(ask):
+    """First look, then answer; what is asked about some limits is answered differently by every trace."""
     text = " ".join(str(message.get("content")) for message in ask.messages if message["role"] == "user")
     limit = int(re.search(r"above (\\d+)", text).group(1))
+    while limit >= int(Path(os.environ["ALLOWED"]).read_text()):
+        await asyncio.sleep(0.05)
     if sum(message["role"] == "assistant" for message in ask.messages) == 0:
         return Answer(content="Look first.\\n```python\\nseen = df.a.describe()\\nprint(seen)\\n```", delay_s=0.25)
     code = f"submit(int((df.a > {limit}).sum()))"
@@ -49,7 +53,15 @@ def server(prefect_home: Path) -> Iterator[PrefectServer]:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Iterator[ModelProcess]:
+def allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with the number of questions that the model answers for now, so that every kill finds work left."""
+    path = tmp_path / "allowed"
+    monkeypatch.setenv("ALLOWED", str(path))
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path, allowed: Path) -> Iterator[ModelProcess]:
     script = tmp_path / "behave.py"
     script.write_text(BEHAVE)
     with ModelProcess(tmp_path / "calls.jsonl", script) as model:
@@ -78,12 +90,12 @@ class Runs:
         return subprocess.Popen(self._command, cwd=root, env=self._environment, stderr=subprocess.DEVNULL)
 
     def undisturbed(self) -> int:
-        return self.start().wait(timeout=600)
+        return self.start().wait(timeout=1500)
 
     def killed(self, rng: random.Random) -> bool:
         """Kill a run at a random moment after its first sign of life; False when it had ended by itself."""
         seen, process = sum(self._model.tally.asked.values()), self.start()
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline and process.poll() is None:
             if sum(self._model.tally.asked.values()) > seen:
                 time.sleep(rng.uniform(0.0, 1.0))
@@ -126,8 +138,18 @@ class Runs:
         return {line.split(": ")[0].split()[-1] for line in text.splitlines() if ": gold turn" in line}, folders
 
 
+def tell(file: Path, questions: int) -> None:
+    """How many the model answers from now on; whoever reads the file meanwhile finds it whole."""
+    with replacing(file) as new:
+        new.write_text(str(questions))
+
+
 def test_kill_at_random_moments(
-    tmp_path: Path, model: ModelProcess, server: PrefectServer, record_property: Callable[[str, object], None]
+    tmp_path: Path,
+    allowed: Path,
+    model: ModelProcess,
+    server: PrefectServer,
+    record_property: Callable[[str, object], None],
 ) -> None:
     seed = random.SystemRandom().randrange(2**32)
     record_property("seed", seed)
@@ -137,6 +159,7 @@ def test_kill_at_random_moments(
     finished: set[str] = set()
     for _ in range(3 * KILLS):
         answered_before, asked_before = runs.answered(), model.tally.asked
+        tell(allowed, kills + 2)
         alive = runs.killed(rng)
         kills += alive
         asked_again = {key for key in answered_before if model.tally.asked[key] > asked_before[key]}
@@ -149,6 +172,7 @@ def test_kill_at_random_moments(
     assert kills >= KILLS, f"the work was done after {kills} kills: make it longer"
     assert 0 < len(finished) < QUESTIONS, "kills met a run that was really under way"
 
+    tell(allowed, QUESTIONS)
     assert runs.undisturbed() == 0
     lines = (tmp_path / "killed" / "episodes" / f"{runs.slug}.jsonl").read_bytes().splitlines()
     doubled = [key for key, count in Counter(json.loads(line)["episode_id"] for line in lines).items() if count > 1]

@@ -48,7 +48,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.server,
     pytest.mark.postgres,
-    pytest.mark.timeout(1000 + 40 * KILLS),
+    pytest.mark.timeout(3000 + 200 * KILLS),
     pytest.mark.usefixtures("flow_image"),
 ]
 
@@ -58,15 +58,21 @@ POOL = "trigpoint-hosts"
 
 held: set[str] = set()
 """Questions, as `table number`, that the model does not answer for now."""
+allowed: list[int] = []
+"""How many of the questions of the storm it answers for now, so that each blow finds work left; empty: all."""
 
 
 async def behave(ask: Ask) -> Answer:
     told = " ".join(str(message.get("content")) for message in ask.messages if message["role"] == "user")
     found = re.search(r"(\w+) have a above (\d+)", told)
-    while found and f"{found[1]} {found[2]}" in held:  # noqa: ASYNC110 (set by another thread)
+    while found and _is_held(found[1], found[2]):  # noqa: ASYNC110 (set by another thread)
         await asyncio.sleep(0.1)
     code = f"submit(int((df.a > {found[2]}).sum()))" if found else "submit(len(df))"
     return Answer(content=f"Counted.\n```python\n{code}\n```", delay_s=1.0 if "kills" in told else 0.1)
+
+
+def _is_held(table: str, number: str) -> bool:
+    return f"{table} {number}" in held or (table == "kills" and any(int(number) >= most for most in allowed))
 
 
 SAVE = """
@@ -123,10 +129,11 @@ class TwoHosts(Hosts):
         self._workers.clear()
 
     def runs_on(self, client: docker.APIClient) -> set[str]:
-        """Flow runs that have a container and a sandbox on an engine."""
+        """Flow runs of this server that have a container and a sandbox on an engine."""
+        ours = {run["id"] for run in self.ask("POST", "/flow_runs/filter", {})}
         found = client.containers(filters={"label": PREFECT_RUN})
         flows = {each["Labels"][PREFECT_RUN] for each in found}
-        return flows & {holder_of(each).run for each in client.containers(filters={"label": LABEL_OWNER})}
+        return ours & flows & {holder_of(each).run for each in client.containers(filters={"label": LABEL_OWNER})}
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +141,7 @@ def model() -> Iterator[ModelServer]:
     with ModelServer(behave) as server:
         yield server
         held.clear()
+        allowed.clear()
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +214,7 @@ def test_what_a_dead_host_had_begun_the_other_finishes(hosts: TwoHosts, model: M
         assert [episode.verdict.verdict for episode in found] == ["verified"] * QUESTIONS, table
         assert len({episode.episode_id for episode in found}) == QUESTIONS
     assert not {key for key in answered if model.tally.asked[key] > before[key]}, "what the dead one had paid for"
-    assert settle(lambda: ["a slot"] if hosts.slots() else [], 90) == [], "the dead host's slot came back"
+    assert settle(lambda: ["a slot"] if hosts.slots() else [], 200) == [], "the dead host's slot came back"
 
 
 class Storm:
@@ -223,6 +231,7 @@ class Storm:
     def at_work(self) -> bool:
         """Start a run unless one is at work; wait until it asks something. False: it has ended instead."""
         asked = sum(self._model.tally.asked.values())
+        allowed[:] = [most + 3 for most in allowed]
         deadline = time.monotonic() + 500
         while sum(self._model.tally.asked.values()) == asked:
             assert time.monotonic() < deadline, self._hosts.logs()
@@ -255,9 +264,11 @@ class Storm:
             self._client = self._hosts.other.client()
         elif kind == "process":
             for container in self._containers("flow", run):
-                processes = self._client.top(container)["Processes"]
-                inner = [line for line in processes if "tini" not in line[-1]]
-                os.kill(int(self._rng.choice(inner)[1]), signal.SIGKILL)
+                with contextlib.suppress(docker.errors.APIError, ProcessLookupError):  # It has just ended.
+                    processes = self._client.top(container)["Processes"]
+                    inner = [int(line[1]) for line in processes if "tini" not in line[-1]]
+                    for process in self._rng.sample(inner, min(1, len(inner))):
+                        os.kill(process, signal.SIGKILL)
         else:
             for container in self._containers("flow" if kind == "container" else "sandbox", run):
                 with contextlib.suppress(docker.errors.APIError):  # It has just ended.
@@ -300,14 +311,17 @@ def test_whatever_is_killed_and_whenever_the_end_is_the_same(
     storm = Storm(hosts, model, rng)
     kinds = ["worker", "engine", "process", "container", "sandbox"] * (KILLS // 5)
     rng.shuffle(kinds)
-    blows = 0
+    blows, allowed[:] = 0, [0]
     for kind in kinds:
         if not storm.at_work():
             break
         storm.strike(kind)
         blows += 1
     assert blows >= KILLS * 2 // 3, "there was something to kill"
-    storm.at_work()
+    allowed.clear()
+    # What a dead run had sent may be counted late, as if there were one at work.
+    while storm.at_work():
+        pass
     state = hosts.finish(storm.runs[-1])
     assert state["message"] == f"{questions} of {questions} questions verified", hosts.logs()
 
@@ -317,5 +331,5 @@ def test_whatever_is_killed_and_whenever_the_end_is_the_same(
         f"q{n}": questions * 2 - n - 1 for n in range(questions)
     }
     assert not storm.asked_again(), f"seed {seed}"
-    assert settle(storm.left, 60) == []
-    assert settle(lambda: ["a slot"] if hosts.slots() else [], 90) == []
+    assert settle(storm.left, 200) == []
+    assert settle(lambda: ["a slot"] if hosts.slots() else [], 200) == []

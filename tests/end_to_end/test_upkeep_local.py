@@ -14,15 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.past import half_an_hour_ago
-from tests.support.prefect_server import PrefectServer
+from tests.support.prefect_server import PrefectServer, ask_server
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = {"id": "q", "text": "How many rows are there?", "answer": {"type": "int"}}
@@ -39,8 +38,12 @@ class Shell:
 
     def __init__(self, folder: Path, server: PrefectServer, model: ModelServer) -> None:
         self._url, self._model, self._folder = server.api_url, model, folder
+        # What other tests have left behind is not ours to find.
+        (folder / "tmp").mkdir()
+        alone = {"TMPDIR": str(folder / "tmp"), "DOCKER_HOST": "unix:///nowhere.sock"}
         self._environment = {
             **os.environ, "TRIGPOINT_HOME": str(folder / "home"), "PREFECT_API_URL": server.api_url, "COLUMNS": "300",
+            **alone,
         }  # fmt: skip
         for rows, name in ((30, "east"), (31, "west")):
             (folder / f"{name}.csv").write_text("a,b\n" + "".join(f"{n},{n % 3}\n" for n in range(rows)))
@@ -55,7 +58,7 @@ class Shell:
             [sys.executable, "flows/episode.py", str(self._folder / f"{table}.csv"), *given], cwd=ROOT,
             env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self._model.wait_for_asks(asked + 1, 90)
+        self._model.wait_for_asks(asked + 1)
         body = {"flows": {"name": {"any_": ["episode"]}}, "sort": "START_TIME_DESC", "limit": 1}
         return process, self._ask("POST", "/flow_runs/filter", body)[0]["id"]
 
@@ -63,7 +66,7 @@ class Shell:
         """`python flows/upkeep.py`, which must succeed."""
         done = subprocess.run(
             [sys.executable, "flows/upkeep.py", *arguments], cwd=ROOT, env=self._environment, check=False,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -74,9 +77,7 @@ class Shell:
         return state["type"], state["message"]
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        answer = httpx.request(method, f"{self._url}{path}", json=body, timeout=30, trust_env=False)
-        answer.raise_for_status()
-        return answer.json()
+        return ask_server(f"{self._url}{path}", method, body)
 
 
 @pytest.fixture
@@ -106,10 +107,8 @@ def test_a_run_is_stopped_and_one_that_was_killed_is_found_beside_a_living_one(
         assert stopped.poll() is None
         assert "nothing to do" in shell.upkeep()
 
-        began = time.monotonic()
         assert "its process ended" in shell.upkeep("--stop", run, "--grace", "3")
-        assert time.monotonic() - began < 60
-        assert stopped.wait(timeout=20) != 0
+        assert stopped.wait(timeout=60) != 0
         time.sleep(2)  # What the dying process still had to say.
         assert shell.state(run)[0] == "CANCELLED"
     finally:

@@ -33,7 +33,7 @@ class EngineState:
 def look_for_engine(image: str) -> EngineState:
     """Asks the engine named by DOCKER_HOST (or the local one) for its version and the sandbox image."""
     try:
-        client = docker.from_env(timeout=20)
+        client = docker.from_env(timeout=60)
     except docker.errors.DockerException as error:
         return EngineState(False, f"no Docker engine answers ({_short(error)})")
     try:
@@ -65,7 +65,7 @@ def leftover_processes(mark: str, spare: Iterable[int] = ()) -> list[str]:
 def leftover_containers() -> list[str]:
     """Sandbox containers whose owner, a process of this host, no longer lives or is this test run."""
     try:
-        client = docker.from_env(timeout=20)
+        client = docker.from_env(timeout=60)
     except docker.errors.DockerException:
         return []
     try:

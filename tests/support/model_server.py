@@ -178,7 +178,7 @@ class ModelServer:
             self._arrival.notify_all()
         return ask
 
-    def wait_for_asks(self, count: int, timeout_s: float = 200.0) -> None:
+    def wait_for_asks(self, count: int, timeout_s: float = 600.0) -> None:
         """Blocks until `count` requests have come.
 
         Raises:
@@ -199,6 +199,8 @@ class ModelServer:
         self, ask: Ask, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         await asyncio.sleep(answer.delay_s)
+        if reader.at_eof():
+            return False  # Whoever asked is dead by now.
         if answer.stall:
             await reader.read()
         if answer.stall or answer.drop:

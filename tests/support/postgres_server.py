@@ -16,7 +16,7 @@ from typing import Any, Self
 import psycopg
 from pydantic import SecretStr
 
-from tests.support.prefect_server import free_port
+from blocks.local_server import free_port
 
 USER, PASSWORD = "trigpoint", "pg-5d1c0a93e7"
 START_S = 120.0

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
+
+from blocks.local_server import free_port
 
 START_S = 240.0
 
@@ -55,7 +57,7 @@ class PrefectServer:
     ) -> None:
         os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -72,9 +74,12 @@ class PrefectServer:
         raise TimeoutError("the Prefect server did not start")
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def ask_server(url: str, method: str = "GET", body: Mapping[str, Any] | None = None) -> Any:
+    """What a Prefect server's API answers; asked again where its database was busy, as Prefect's own client does."""
+    deadline = time.monotonic() + 120
+    while True:
+        answer = httpx.request(method, url, json=body, timeout=60, trust_env=False)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            answer.raise_for_status()
+            return answer.json()
+        time.sleep(1.0)

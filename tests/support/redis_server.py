@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from tests.support.prefect_server import free_port
+from blocks.local_server import free_port
 
 
 class RedisServer:

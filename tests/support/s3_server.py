@@ -28,6 +28,8 @@ class S3Server:
         self.out = False
         """Whether every request is answered with 503, as in an outage."""
         self.requests: list[tuple[str, str]] = []
+        self.answered: list[tuple[str, str]] = []
+        """The same, of requests that were let in, once they have had their effect."""
 
     @property
     def url(self) -> str:
@@ -55,7 +57,7 @@ class S3Server:
             "Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/x/us-east-1/s3/aws4_request",
             "x-amz-acl": "public-read",  # The door, not moto, tells who may read.
         }
-        httpx.put(f"{self.url}{path}", content=body, headers=headers, trust_env=False).raise_for_status()
+        httpx.put(f"{self.url}{path}", content=body, headers=headers, trust_env=False, timeout=120.0).raise_for_status()
         self.requests.clear()
 
     def fetched(self, path: str) -> int:
@@ -76,6 +78,7 @@ class S3Server:
                 start("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(_DENIED)))])
                 return [b"" if environ["REQUEST_METHOD"] == "HEAD" else _DENIED]
             answer: Iterable[bytes] = moto(environ, start)
+            self.answered.append((environ["REQUEST_METHOD"], path))
             return answer
 
         self._server = make_server("127.0.0.1", 0, door, threaded=True)
@@ -86,7 +89,7 @@ class S3Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        httpx.post(f"{self.url}/moto-api/reset", trust_env=False)
+        httpx.post(f"{self.url}/moto-api/reset", trust_env=False, timeout=120.0)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -19,16 +19,18 @@ from typing import Self
 
 import docker
 import psutil
+import requests
 
-START_S = 60.0
+START_S = 240.0
+DEATH_S = 60.0
 LAUNCH = """
 set -e
-root=$1; shift
+root=$1; bridge=$2; shift 2
 mount --make-rprivate /
 while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done
 mount --bind "$root/run" /run
 exec dockerd --data-root "$root/lib" --host unix:///run/docker.sock --pidfile /run/docker.pid \
-  --bridge=none --iptables=false --log-level=warn
+  --bridge="$bridge" --iptables=false --log-level=warn
 """
 
 
@@ -45,6 +47,7 @@ class SecondEngine:
         # A socket's path may have 107 characters; pytest's folders leave no room.
         self.root = Path(tempfile.mkdtemp(prefix="e2-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._bridge = "none"
 
     @property
     def address(self) -> str:
@@ -53,6 +56,7 @@ class SecondEngine:
 
     def __enter__(self) -> Self:
         try:
+            self._bridge = self._make_bridge()
             self.start()
             self._copy_images()
         except BaseException:
@@ -75,7 +79,7 @@ class SecondEngine:
         binds = [str(path) for outside, inside in self._own.items() for path in (outside, inside)]
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "sh", "-c", LAUNCH, "dockerd", str(self.root), *binds, "--"],
+                ["unshare", "--mount", "sh", "-c", LAUNCH, "dockerd", str(self.root), self._bridge, *binds, "--"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_S
@@ -89,10 +93,13 @@ class SecondEngine:
         return docker.APIClient(base_url=self.address, version="auto", timeout=60)
 
     def lose(self) -> None:
-        """The host dies at once: engine and containers, none of which can tell anybody."""
-        for process in self._members():
-            for each in [process, *_children(process)]:
-                _kill(each)
+        """The host dies at once: engine and containers, none of which can tell anybody; back when they are dead."""
+        deadline = time.monotonic() + DEATH_S
+        while (members := self._members()) and time.monotonic() < deadline:
+            for process in members:
+                for each in [process, *_children(process)]:
+                    _kill(each)
+            time.sleep(0.1)
 
     def _members(self) -> list[psutil.Process]:
         """Engine, containerd and the shims of containers: all that see this engine's /run."""
@@ -109,13 +116,18 @@ class SecondEngine:
 
     def _answers(self) -> bool:
         try:
-            client = docker.APIClient(base_url=self.address, timeout=5)
+            client = docker.APIClient(base_url=self.address, timeout=20)
             try:
                 return bool(client.ping())
             finally:
                 client.close()
-        except docker.errors.DockerException:
+        except (docker.errors.DockerException, requests.exceptions.RequestException):
             return False
+
+    def _make_bridge(self) -> str:
+        """A bridge of its own: an engine that is told to have none takes the first engine's down."""
+        made = subprocess.run(["ip", "link", "add", self.root.name, "type", "bridge"], check=False, capture_output=True)
+        return "none" if made.returncode else self.root.name
 
     def _copy_images(self) -> None:
         with subprocess.Popen(["docker", "save", *self._images], stdout=subprocess.PIPE) as saved:
@@ -130,6 +142,8 @@ class SecondEngine:
                 self._process.wait(timeout=30)
             self.lose()
             self._process.wait()
+        if self._bridge != "none":
+            subprocess.run(["ip", "link", "delete", self._bridge], check=True)
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-async def until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
+async def until(happened: Callable[[], bool], seconds: float = 300.0) -> None:
     """Returns when it has happened.
 
     Raises:

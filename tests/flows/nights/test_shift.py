@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +90,10 @@ class Model:
     def __init__(self) -> None:
         self.down, self.told = False, list[str]()
 
+    def clock(self) -> float:
+        """The window is over once it was said that the model is waited for."""
+        return 2.0 if self.told else 0.0
+
     async def outage(self, asking: ModelOptions) -> Outage | None:
         """As the store would tell."""
         if not self.down or asking.model is None:
@@ -100,10 +106,11 @@ class Model:
 
 async def night(
     flows: Flows, *slugs: str, build: str = BUILD, seconds: float = 60, model: str = "m",
-    state: Model | None = None, question: QuestionOptions | None = None, **options: int,
+    state: Model | None = None, question: QuestionOptions | None = None,
+    clock: Callable[[], float] = time.monotonic, **options: int,
 ) -> dict[str, NightRow]:  # fmt: skip
     chosen = NightlyOptions.model_validate(options)
-    allowance = Allowance(chosen.most_questions, seconds)
+    allowance = Allowance(chosen.most_questions, seconds, clock=clock)
     episode = EpisodeOptions(model=model)
     share, state = HomeShare(None, flows.home), state or Model()
     shift = Shift(
@@ -252,7 +259,7 @@ async def test_a_model_that_does_not_come_back_leaves_the_rest_to_the_next_night
     put(tmp_path, "alpha")
     flows, state = Flows(tmp_path), Model()
     state.down = True
-    row = (await night(flows, "alpha", state=state, seconds=1))["alpha"]
+    row = (await night(flows, "alpha", state=state, seconds=1, clock=state.clock))["alpha"]
     assert (row.state, row.asked) == ("not begun", 0)
     assert "m at compatible is not asked for now" in row.detail
     assert [flow for flow, *_ in flows.started] == ["question"]
@@ -263,7 +270,7 @@ async def test_questions_that_need_the_model_wait_for_it_too(tmp_path: Path) -> 
     flows, state = Flows(tmp_path), Model()
     state.down = True
     asking = QuestionOptions(source=("llm",), model="m")
-    row = (await night(flows, "alpha", state=state, question=asking, seconds=1))["alpha"]
+    row = (await night(flows, "alpha", state=state, question=asking, seconds=1, clock=state.clock))["alpha"]
     assert (row.state, flows.started) == ("not begun", [])
 
 

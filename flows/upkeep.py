@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -22,18 +21,15 @@ from blocks.containers import Containers
 from blocks.errors import SandboxUnavailable, TrigpointError
 from blocks.flow_runs import crash, find_run, heartbeat_s, runs_of, unfinished_runs
 from blocks.remains import Box, Run, silence_s
-from blocks.sandboxes import ProcessRuntime
-from blocks.sandboxes.process import left_folders
 from blocks.settings import settings
 from blocks.slots import dead_holders, reclaim_slots
 from blocks.stopping import stop_run
 from blocks.store import installed_store
 from blocks.watched import watched
 from flows.runs.reports import run_name
-from flows.tidying.keeping import tidy_files, tidy_journal
+from flows.tidying.keeping import tidy_files, tidy_folders, tidy_journal
 from flows.tidying.options import UpkeepOptions
 from flows.tidying.report import Row, UpkeepReport, print_upkeep
-from flows.tidying.retention import measure
 from flows.tidying.zombies import leftovers, zombies
 
 DEFAULTS = UpkeepOptions()
@@ -98,15 +94,7 @@ async def end_leftovers(scene: Scene) -> list[Row]:
 
 async def remove_folders(scene: Scene) -> list[Row]:
     """Private folders of process sandboxes whose owner is gone and could not remove them, as after a loss of power."""
-    rows = []
-    for folder in left_folders():
-        with suppress(FileNotFoundError):  # Its owner's warden is about to remove it.
-            size = measure(folder).bytes
-            why = "of a process sandbox whose owner is gone"
-            rows.append(Row(what="remove folder", which=str(folder), why=why, bytes=size, done=scene.options.apply))
-    if rows and scene.options.apply:
-        await ProcessRuntime().reap()
-    return rows
+    return await tidy_folders(scene.options)
 
 
 async def give_back_slots(scene: Scene) -> list[Row]:

@@ -11,6 +11,7 @@ import json
 from array import array
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ class RowStore(Closing):
         """Numbers of the rows that ended in this run or were found done, in that order."""
         self._waiting: list[_Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._writing: asyncio.Future[int] | None = None
         try:
             self._file = AppendedFile(path)
         except OSError as error:
@@ -87,9 +89,10 @@ class RowStore(Closing):
         await asyncio.shield(written)
 
     async def settle(self) -> None:
-        """Wait until everything given is on disk."""
-        if self._flusher is not None:
-            await self._flusher
+        """Wait until what was given is on disk and known; after a cancellation, what had reached the disk by then."""
+        for pending in (self._flusher, self._writing):
+            if pending is not None:
+                await asyncio.wait([pending])
 
     def results(self, *, finished_order: bool = False) -> Iterator[Result]:
         """The results of this run's rows, those of earlier runs among them.
@@ -123,18 +126,26 @@ class RowStore(Closing):
     async def _flush(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            try:
-                start = await asyncio.to_thread(self._file.append, b"".join(each.line for each in batch))
-            except OSError as error:
-                problem = UserError(f"{self.path} cannot be written: {error.strerror}.", "Make room on the disk.")
-                for each in batch:
-                    each.written.set_exception(problem)
-                continue
+            lines = b"".join(each.line for each in batch)
+            # The thread goes on where this task is cancelled, and what it writes has to be known all the same.
+            self._writing = asyncio.get_running_loop().run_in_executor(None, self._file.append, lines)
+            self._writing.add_done_callback(partial(self._written, batch))
+            await asyncio.wait([self._writing])
+
+    def _written(self, batch: list[_Waiting], writing: asyncio.Future[int]) -> None:
+        error = writing.exception()
+        if isinstance(error, OSError):
+            error = UserError(f"{self.path} cannot be written: {error.strerror}.", "Make room on the disk.")
+        if error is not None:
             for each in batch:
-                self._places[each.row] = start
-                self.order.append(each.row)
-                start += len(each.line)
-                each.written.set_result(None)
+                each.written.set_exception(error)
+            return
+        start = writing.result()
+        for each in batch:
+            self._places[each.row] = start
+            self.order.append(each.row)
+            start += len(each.line)
+            each.written.set_result(None)
 
     def _lock(self) -> None:
         try:

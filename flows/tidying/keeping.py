@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from blocks.chat.backends import Place
 from blocks.chat.journal import Journal
 from blocks.chat.trimming import compact, survey, trim
+from blocks.sandboxes import ProcessRuntime
+from blocks.sandboxes.process import left_folders
 from flows.tidying.options import UpkeepOptions
 from flows.tidying.report import Row
-from flows.tidying.retention import Kind, Removal, Rule, look, plan, remove
+from flows.tidying.retention import Kind, Removal, Rule, look, measure, plan, remove
 
 
 async def tidy_files(
@@ -34,6 +37,23 @@ async def tidy_files(
     since = None if keep_since is None else keep_since.timestamp()
     removals = plan(found, rules, now=now.timestamp(), keep_since=since)
     return [await asyncio.to_thread(_removed, removal, home, options.apply) for removal in removals]
+
+
+async def tidy_folders(options: UpkeepOptions) -> list[Row]:
+    """Private folders of process sandboxes whose owner is gone and could not remove them.
+
+    Args:
+        options: Whether anything is done.
+    """
+    rows = []
+    for folder in left_folders():
+        with suppress(FileNotFoundError):  # Its owner's warden has just removed it.
+            size = measure(folder).bytes
+            why = "of a process sandbox whose owner is gone"
+            rows.append(Row(what="remove folder", which=str(folder), why=why, bytes=size, done=options.apply))
+    if rows and options.apply:
+        await ProcessRuntime().reap()
+    return rows
 
 
 async def tidy_journal(

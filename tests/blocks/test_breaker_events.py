@@ -22,7 +22,7 @@ from tests.support.model_answers import error
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).resolve().parents[2]
 

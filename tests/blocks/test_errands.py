@@ -64,7 +64,7 @@ async def test_a_run_that_no_worker_takes_up_is_given_up(idle: PrefectClient) ->
 
 
 async def test_a_run_that_was_lost_is_told_from_one_that_failed(idle: PrefectClient) -> None:
-    errand = asyncio.create_task(Errands(until=time.monotonic() + 60, deployed=True).run(SMALL, "lost"))
+    errand = asyncio.create_task(Errands(until=time.monotonic() + 600, deployed=True).run(SMALL, "lost"))
     run = await named("lost", idle)
     await idle.set_flow_run_state(run.id, Crashed(message="nobody hears of it"), force=True)
     assert await errand == Outcome("crashed", "nobody hears of it")
@@ -72,7 +72,7 @@ async def test_a_run_that_was_lost_is_told_from_one_that_failed(idle: PrefectCli
 
 async def named(name: str, client: PrefectClient) -> FlowRun:
     """The run of that name, as soon as there is one."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(200):
         while True:
             found = [run for run in await client.read_flow_runs() if run.name == name]
             if found:

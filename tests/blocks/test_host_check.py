@@ -216,7 +216,7 @@ def test_an_engine_that_hands_out_no_gpu_is_found_by_trying(stand_in: Callable[[
         assert only(found, "GPU in containers").standing == "wrong"
         assert "nvidia-ctk" in only(found, "GPU in containers").remedy
         tried = {"label": engine_room.LABEL_PROBE}
-        assert not settle(lambda: [each["Id"] for each in client.containers(all=True, filters=tried)], 5.0)
+        assert not settle(lambda: [each["Id"] for each in client.containers(all=True, filters=tried)], 60.0)
     finally:
         client.close()
 

@@ -26,7 +26,7 @@ from blocks.sandboxes import Incident
 from tests.support.prefect_server import PrefectServer
 from tests.support.sick_flow import SLUG, sick
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).resolve().parents[2]
 

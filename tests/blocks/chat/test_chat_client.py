@@ -77,7 +77,16 @@ async def test_a_cancelled_call_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 async def test_calls_in_flight_are_bounded(tmp_path: Path) -> None:
-    with ModelServer(lambda _: Answer(delay_s=0.05)) as server:
+    full = asyncio.Event()
+
+    async def behave(it: Ask) -> Answer:
+        # The first are held until there are as many as may be.
+        if it.in_flight >= 3:
+            full.set()
+        await asyncio.wait_for(full.wait(), 200)
+        return Answer(delay_s=0.05)
+
+    with ModelServer(behave) as server:
         async with opened(server, tmp_path / "store.db", max_in_flight=3) as client:
             await asyncio.gather(*(client.complete(ask(sample=sample)) for sample in range(30)))
         assert server.peak_in_flight == 3

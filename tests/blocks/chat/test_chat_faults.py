@@ -247,7 +247,7 @@ async def test_what_may_pass_is_tried_again(answer: Answer, kind: type[ChatError
 @pytest.mark.parametrize("answer", [Answer(stall=True), Answer(drip_s=0.5)])
 async def test_no_answer_in_time(answer: Answer, tmp_path: Path) -> None:
     """A server that sends a byte now and then keeps no call alive beyond its time."""
-    caught = await _failure(answer, tmp_path, timeout_s=2, retry=RetryPolicy(max_attempts=2))
+    caught = await _failure(answer, tmp_path, timeout_s=4, retry=RetryPolicy(max_attempts=2))
     assert type(caught) is ChatTimeout
     assert caught.requests == 2
 
@@ -259,13 +259,14 @@ async def test_a_reply_too_large_is_not_read_to_the_end(tmp_path: Path, monkeypa
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     waits = Waits()
-    async with opened(url, tmp_path / "store.db", sleep=waits) as client:
-        with pytest.raises(UnreachableEndpoint, match=url) as caught:
-            await client.complete(ask())
+    with socket.socket() as taken:
+        # Bound to the end, so that nobody else is given the port; it does not listen, so whoever calls is refused.
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        async with opened(url, tmp_path / "store.db", sleep=waits) as client:
+            with pytest.raises(UnreachableEndpoint, match=url) as caught:
+                await client.complete(ask())
     assert isinstance(caught.value, UserError)
     assert caught.value.remedy
     assert len(waits.seconds) == 3, "a server that is not there is given up sooner than one that fails"

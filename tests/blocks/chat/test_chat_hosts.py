@@ -35,8 +35,9 @@ def _start(place: SecretStr, url: str, host: str) -> subprocess.Popen[str]:
     return subprocess.Popen([*command, "--lease", str(LEASE_S)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-async def _hold(journal: Journal, key: str, until: asyncio.Event) -> None:
+async def _hold(journal: Journal, key: str, held: asyncio.Event, until: asyncio.Event) -> None:
     async with journal.claim(key):
+        held.set()
         await until.wait()
 
 
@@ -86,14 +87,15 @@ async def test_a_lost_connection_costs_neither_an_answer_nor_a_claim(
 ) -> None:
     """The server ends all connections, as when it is started anew; owners come back and are waited for as before."""
     monkeypatch.setattr("blocks.chat.journal.life", lambda owner: "unknown")
-    place, done = postgres.new_database(), asyncio.Event()
-    with Journal(place, lease_s=12) as holder, Journal(place, lease_s=12) as other:
-        holding = asyncio.ensure_future(_hold(holder, "k", done))
-        await asyncio.sleep(0.3)
+    place, held, done = postgres.new_database(), asyncio.Event(), asyncio.Event()
+    with Journal(place, lease_s=36) as holder, Journal(place, lease_s=36) as other:
+        holding = asyncio.ensure_future(_hold(holder, "k", held, done))
+        await held.wait()
         waiting = asyncio.ensure_future(_claim(other, "k"))
         await asyncio.sleep(0.3)
         postgres.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trigpoint'")
-        await asyncio.sleep(4)
+        # Longer than an absent owner is waited for.
+        await asyncio.sleep(1.5 * 36 * ABSENT_BEATS / BEATS)
         assert not waiting.done()
         record = record_of("asked before, answered after", at=DAY)
         postgres.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trigpoint'")
@@ -101,7 +103,7 @@ async def test_a_lost_connection_costs_neither_an_answer_nor_a_claim(
         assert await other.find(record.key) is not None
         done.set()
         await holding
-        assert await asyncio.wait_for(waiting, 30) is None
+        assert await asyncio.wait_for(waiting, 100) is None
 
 
 @pytest.mark.postgres

@@ -146,7 +146,7 @@ async def test_a_limit_the_server_tells_is_kept_to(tmp_path: Path) -> None:
         async with opened(server, tmp_path / "store.db") as client:
             await client.complete(ask("first"))
             rest = [asyncio.ensure_future(client.complete(ask(text))) for text in ("second", "third")]
-            done, waiting = await asyncio.wait(rest, timeout=3, return_when=asyncio.FIRST_COMPLETED)
+            done, waiting = await asyncio.wait(rest, timeout=50, return_when=asyncio.FIRST_COMPLETED)
             assert len(done) == len(waiting) == 1
             waiting.pop().cancel()
     assert server.tally.asked.total() == 2
@@ -180,12 +180,32 @@ def test_an_account_is_its_address_and_its_key() -> None:
     assert "sk-one" not in account("sk-one")
 
 
-@pytest.mark.timeout(300)
+class Lag:
+    """How late an event loop runs at most, by a tick of its own.
+
+    Args:
+        loop: The loop, of another thread.
+    """
+
+    TICK_S = 0.05
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.most_s = 0.0
+        self._loop = loop
+        loop.call_soon_threadsafe(self._tick, loop.time())
+
+    def _tick(self, due: float) -> None:
+        now = self._loop.time()
+        self.most_s = max(self.most_s, now - due)
+        self._loop.call_later(self.TICK_S, self._tick, now + self.TICK_S)
+
+
 def test_four_processes_share_sixty_a_minute(tmp_path: Path) -> None:
     """As the server sees it, over more than a minute, one of them killed in its first burst."""
     limit, log = 60, tmp_path / "calls.jsonl"
     store = tmp_path / "store.db"
     with ModelServer(lambda _: Answer(delay_s=0.05), log=log) as server:
+        lag = Lag(server._loop)
         command = [sys.executable, "-m", "tests.support.chat_worker", written(store), server.base_url]
         words = ["--limit", str(limit), "--in-flight", "40"]
         workers = [
@@ -200,7 +220,9 @@ def test_four_processes_share_sixty_a_minute(tmp_path: Path) -> None:
             worker.wait(60)
         time.sleep(0.5)
     times = sorted(line["at"] for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "asked")
-    most, _ = most_in(60.0, [(at, 0) for at in times])
+    # What came is noted at most so much later, so that what came within a minute may seem to be closer together.
+    assert lag.most_s < 30, "too busy a machine to tell"
+    most, _ = most_in(60.0 - lag.most_s, [(at, 0) for at in times])
     assert most <= limit
     assert len(times) > limit
     # Answers that were on their way to a process when it was killed are not kept.

@@ -33,22 +33,22 @@ async def test_retry_after_in_seconds_is_kept_to(tmp_path: Path) -> None:
 
 
 async def test_retry_after_as_a_date_is_kept_to(tmp_path: Path) -> None:
-    (wait,) = await _waits(tmp_path, error(503, headers={"Retry-After": formatdate(time.time() + 100, usegmt=True)}))
-    assert 80 <= wait <= 101
+    (wait,) = await _waits(tmp_path, error(503, headers={"Retry-After": formatdate(time.time() + 250, usegmt=True)}))
+    assert 80 <= wait <= 251
 
 
 async def test_a_reset_in_milliseconds_since_1970_is_kept_to(tmp_path: Path) -> None:
-    moment = str(int((time.time() + 100) * 1000))
+    moment = str(int((time.time() + 250) * 1000))
     (wait,) = await _waits(tmp_path, error(429, headers={"X-RateLimit-Reset": moment}))
-    assert 80 <= wait <= 101
+    assert 80 <= wait <= 251
 
 
 async def test_a_reset_inside_the_error_body_is_kept_to(tmp_path: Path) -> None:
     """OpenRouter passes the upstream's headers on inside the body."""
-    moment = str(int((time.time() + 100) * 1000))
+    moment = str(int((time.time() + 250) * 1000))
     body = {"error": {"message": "limited", "code": 429, "metadata": {"headers": {"X-RateLimit-Reset": moment}}}}
     (wait,) = await _waits(tmp_path, error(429, body))
-    assert 80 <= wait <= 101
+    assert 80 <= wait <= 251
 
 
 async def test_a_span_until_the_reset_is_kept_to(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
 
 CALLS = int(os.environ.get("TRIGPOINT_TEST_STORM_CALLS", "300"))
-TIMEOUT_S = 8.0
+TIMEOUT_S = 15.0
 GOOD = Answer(content="good")
 OVER = {"error": {"message": "maximum context length is 4096 tokens, you requested 9000"}}
 
@@ -88,7 +88,7 @@ async def test_a_storm_of_every_fault(tmp_path: Path) -> None:
     """First with a budget that does not suffice, then without one: the second run asks only for what is missing."""
     cap = CALLS // 2
     with ModelServer(behave) as server, Journal(tmp_path / "store.db") as journal:
-        rules = Rules(plan=BudgetPlan(day=Caps(requests=cap)))
+        rules = Rules(plan=BudgetPlan(run=Caps(requests=cap)))
         async with opened(server, journal, rules=rules, timeout_s=TIMEOUT_S, max_in_flight=50) as client:
             first = await asyncio.gather(*(_end(client, number) for number in range(CALLS)))
         assert server.tally.asked.total() == cap, "the budget is used up, to the request"

@@ -15,7 +15,7 @@ from tests.support.model_server import ModelProcess, ModelServer, Tally
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
-def _post(url: str, body: dict[str, Any] = BODY, key: str = "k1", timeout: float = 10.0) -> httpx.Response:
+def _post(url: str, body: dict[str, Any] = BODY, key: str = "k1", timeout: float = 100.0) -> httpx.Response:
     with httpx.Client(trust_env=False, timeout=timeout) as client:
         return client.post(f"{url}/chat/completions", json=body, headers={"Idempotency-Key": key})
 
@@ -65,6 +65,7 @@ def test_a_stalled_answer_ends_with_the_client() -> None:
 
 def test_speaks_ollama() -> None:
     with ModelServer(lambda ask: Answer(content="x", tool_calls=(("run", '{"a": 1}'),))) as server:
-        reply = httpx.post(f"{server.ollama_url}/api/chat", content=json.dumps(BODY), trust_env=False).json()
+        url = f"{server.ollama_url}/api/chat"
+        reply = httpx.post(url, content=json.dumps(BODY), trust_env=False, timeout=100).json()
     assert reply["message"]["tool_calls"] == [{"function": {"name": "run", "arguments": {"a": 1}}}]
     assert reply["done"] is True

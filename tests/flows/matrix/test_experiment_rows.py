@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from blocks.errors import UserError
 from flows.matrix.records import Result
+from flows.matrix.store import RowStore
 from tests.support.experiments import Bench
 from tests.support.model_answers import Answer, Ask, error, in_turn
 from tests.support.model_server import ModelServer
@@ -91,6 +93,22 @@ async def test_an_interrupted_run_has_written_what_it_had(bench: Bench) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
     assert [(row["row"], row["status"]) for row in bench.rows()] == [("2", "ok")]
+
+
+async def test_a_row_that_reaches_the_disk_while_the_run_is_cancelled_is_in_the_table(tmp_path: Path) -> None:
+    rows = [Result(row=number, provider="p", model="m", variables={}, status="ok") for number in (1, 2)]
+    with RowStore(tmp_path / "rows.jsonl") as store:
+        store.prepare(len(rows))
+        adding = [asyncio.create_task(store.add(row)) for row in rows]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        while not store.path.stat().st_size:
+            time.sleep(0.001)  # noqa: ASYNC251 (the thread writes, and the event loop does not see it yet)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await store.settle()
+        assert list(store.results()) == rows
+        assert [task.cancelled() for task in adding] == [True, True]
 
 
 async def test_a_rerun_asks_only_what_is_missing_or_failed(bench: Bench, server: ModelServer) -> None:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def events_of(url: str, run: str) -> list[dict[str, Any]]:
     """The breaker events that name a flow run, once there is one."""
     body = {"filter": {"event": {"prefix": [EVENT]}, "related": {"id": [f"prefect.flow-run.{run}"]}}}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         found = httpx.post(f"{url}/events/filter", json=body, trust_env=False, timeout=30).raise_for_status().json()
         if found["events"] or time.monotonic() > deadline:
@@ -44,7 +44,7 @@ async def test_a_breaker_that_opens_is_an_event_of_its_run(prefect_server: Prefe
     with ModelServer(lambda _: error(503)) as server:
         command = [sys.executable, "-m", "tests.support.failing_flow", server.base_url, str(store)]
         done = await asyncio.to_thread(
-            subprocess.run, command, cwd=ROOT, text=True, check=False, capture_output=True, timeout=200,
+            subprocess.run, command, cwd=ROOT, text=True, check=False, capture_output=True, timeout=600,
             env={**os.environ, "PREFECT_API_URL": url},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

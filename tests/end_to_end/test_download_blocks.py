@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from flows.tables.cards import read_card
@@ -18,7 +17,7 @@ from tests.support.download_command import ROOT, Command
 from tests.support.file_server import FileServer, Reply, Request, ranged, rows
 from tests.support.kaggle_server import KaggleDataset, KaggleServer
 from tests.support.prefect_home import migrated_home
-from tests.support.prefect_server import PrefectServer
+from tests.support.prefect_server import PrefectServer, ask_server
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
@@ -78,11 +77,11 @@ def command(tmp_path: Path, prefect: PrefectServer) -> Command:
 def told(prefect: PrefectServer) -> str:
     """All that the server has of runs: the runs themselves, tasks, logs, artifacts, and blocks as they are shown."""
     answers = [
-        httpx.post(f"{prefect.api_url}/{kind}/filter", json={"limit": 200}, timeout=60, trust_env=False)
+        ask_server(f"{prefect.api_url}/{kind}/filter", "POST", {"limit": 200})
         for kind in ("flow_runs", "task_runs", "logs", "artifacts", "block_documents")
     ]
-    assert all(answer.status_code == 200 and answer.json() for answer in answers), "there is something of each"
-    return json.dumps([answer.json() for answer in answers])
+    assert all(answers), "there is something of each"
+    return json.dumps(answers)
 
 
 def test_saved_blocks_bring_their_datasets_and_keep_their_secrets(

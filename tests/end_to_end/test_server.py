@@ -38,7 +38,7 @@ async def test_a_restart_loses_neither_records_nor_slots(postgres: PostgresServe
             run = run_tasks(server.api_url, TASKS)
             before = completed(server.api_url, run)
         with server:
-            found = wait_for_records(server.api_url, run, TASKS, patience_s=60)
+            found = wait_for_records(server.api_url, run, TASKS, patience_s=300)
             assert found == TASKS, f"{before} were recorded when the server was stopped"
             async with PrefectClient(server.api_url) as client:
                 renewed = await client.renew_concurrency_lease(kept, LEASE_S)

@@ -279,7 +279,7 @@ class ModelProcess:
     ) -> None:
         # Its standard input closes, so that it ends between two requests: a signal could end it between the last byte
         # of an answer and that answer's line in the log.
-        self._process.communicate(timeout=40)
+        self._process.communicate(timeout=200)
 
 
 def main() -> None:

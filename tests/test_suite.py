@@ -54,7 +54,7 @@ def run_suite(tmp_path: Path, source: str, *options: str, **environment: str) ->
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", *options, str(tmp_path / "test_inner.py")],
         cwd=ROOT,
-        env={**inherited, "TRIGPOINT_TEST_PATIENCE_S": "1", **environment},
+        env={**inherited, "TRIGPOINT_TEST_PATIENCE_S": "100", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -63,7 +63,7 @@ def run_suite(tmp_path: Path, source: str, *options: str, **environment: str) ->
 
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["one process", "workers"])
 def test_a_forgotten_process_fails_the_run_and_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
-    run = run_suite(tmp_path, LEAK, *options)
+    run = run_suite(tmp_path, LEAK, *options, TRIGPOINT_TEST_PATIENCE_S="1")
     found = re.search(r"^process (\d+): .*time\.sleep\(300\)$", run.stdout, re.MULTILINE)
     assert found, run.stdout
     os.kill(int(found[1]), 9)
@@ -95,6 +95,7 @@ def test_no_test_sees_the_settings_or_keys_of_the_caller(tmp_path: Path) -> None
     run = run_suite(
         tmp_path,
         ENVIRONMENT,
+        DOCKER_HOST="unix:///nowhere/docker.sock",
         OPENROUTER_API_KEY="sk-somebodys",
         PREFECT_API_URL="http://127.0.0.1:1/api",
         TRIGPOINT_HOME="/nowhere",

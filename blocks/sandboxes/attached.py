@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 END_PATIENCE_S = 3.0
 """Seconds a zygote that was asked to end gets before its stream is cut."""
+DEATH_PATIENCE_S = 10.0
+"""Seconds the engine gets to notice that a container has ended, once its stream has."""
 CUT_PATIENCE_S = 2.0
 """Seconds a container whose stream was cut gets before it is removed by force."""
 REMOVAL_DEADLINE_S = 20.0
@@ -63,6 +65,8 @@ class DockerTransport(Transport):
         self._demultiplexer = Demultiplexer(self._log.add)
         self._born = int(time.time())
         self._ended = False
+        self._died = False
+        """Whether the stream has ended by itself."""
         self._unread = b""
         self._reading, self._writing = threading.Lock(), threading.Lock()
         self._removal = threading.Lock()
@@ -87,6 +91,7 @@ class DockerTransport(Transport):
             while not self._ended:
                 data = self._stream.recv()
                 if not data:
+                    self._died = not self._ended
                     break
                 try:
                     out = self._demultiplexer.feed(data)
@@ -198,6 +203,9 @@ class DockerTransport(Transport):
     def _post_mortem(self) -> str:
         filters = {"container": self.container_id, "type": "container"}
         try:
+            if self._died:
+                # The engine logs the end of a container before it removes it, but later than the stream ends.
+                self._wait_removed(DEATH_PATIENCE_S)
             until = int(time.time()) + 1
             found = list(self._client.events(since=self._born - 1, until=until, filters=filters, decode=True))
         except GONE:

@@ -41,6 +41,7 @@ READ_SIZE = 256 * 1024
 FOLDER_PREFIX = "trigpoint-sandbox-"
 _OWNER_FILE = "owner.json"
 _END_DEADLINE_S = 10.0
+_POST_MORTEM_DEADLINE_S = 15.0
 _SYS_LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -194,6 +195,8 @@ class ProcessTransport(Transport):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
+            # Whoever stopped the zygote may have stopped the warden as well; it could not see the end of its child.
+            self._process.send_signal(signal.SIGCONT)
 
     async def close(self) -> None:
         """End the zygote and wait until it, its sessions and its folder are gone."""
@@ -206,7 +209,7 @@ class ProcessTransport(Transport):
     async def post_mortem(self) -> str:
         """How the zygote ended, in words."""
         try:
-            code = await asyncio.to_thread(self._process.wait, 2.0)
+            code = await asyncio.to_thread(self._process.wait, _POST_MORTEM_DEADLINE_S)
         except subprocess.TimeoutExpired:
             return ""
         if code > 128:

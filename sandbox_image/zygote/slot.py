@@ -8,6 +8,7 @@ import signal
 import time
 from typing import Any, Literal, NamedTuple, Protocol
 
+from sandbox_image.zygote import procfs
 from sandbox_image.zygote.cellrun import Cause, CellRun
 from sandbox_image.zygote.inner import Inner
 from sandbox_image.zygote.limits import Limits
@@ -19,6 +20,9 @@ READ_BYTES = 1 << 20
 START_TIMEOUT_S = 20.0
 _MAX_FAILED_STARTS = 3
 _EXIT_PATIENCE_S = 0.25
+"""Seconds between the end of the event pipe and the verdict that a session has closed it and lives on."""
+_ENDING_PATIENCE_S = 30.0
+"""The same where the kernel has taken the memory already: on a machine without a free processor the rest takes long."""
 _DRAIN_READS = 8
 
 
@@ -178,7 +182,7 @@ class Slot:
         if cell is None or cell.doomed:
             return
         due = cell.due(now)
-        if self._exit_due and now > self._exit_due:
+        if self._has_hung_up(now):
             self._breach(cell, Breach("killed", "the session closed the pipe it reports on"))
         elif due == "interrupt":
             self._interrupt(cell, "clock")
@@ -212,6 +216,14 @@ class Slot:
     def _breach(self, cell: CellRun, breach: Breach) -> None:
         cell.breach = breach
         self._replace()
+
+    def _has_hung_up(self, now: float) -> bool:
+        """Whether the running cell's process has closed its event pipe, rather than being about to end."""
+        if not self._exit_due or now <= self._exit_due or self._runner is None:
+            return False
+        # The kernel takes a process's memory before it closes its pipes.
+        ending = procfs.read_status(self._runner.pid) is None
+        return not ending or now > self._exit_due + _ENDING_PATIENCE_S
 
     def _gone(self, worker: Worker) -> None:
         self._living.discard(worker)

@@ -333,6 +333,7 @@ class Switchboard:
         if operation == "forked":
             self._by_pid[message["pid"]] = message["ticket"]
             worker.born(message["pid"])
+            self._listen(worker)
             owner.forked(worker)
         else:
             owner.fork_failed(worker, message["message"])
@@ -367,14 +368,13 @@ class Switchboard:
         os.mkdir(folder, 0o700)
         worker = Worker(self._tickets, folder, limits.max_event_bytes)
         self._workers[worker.ticket] = (owner, worker)
-        self._listen(worker)
         message = {"op": "fork", "ticket": worker.ticket, "scratch": folder, "limits": limits.__dict__}
         socket.send_fds(self._template, [json.dumps(message).encode()], worker.theirs)
         worker.handed_over()
         return worker
 
     def _listen(self, worker: Worker) -> None:
-        """Report what the worker's pipes bring to whoever owns it then."""
+        """Report what its pipes bring to its owner. Only once it is born: READY may be there before its number is."""
 
         def reader(descriptor: int) -> Callable[[int], None]:
             return lambda _: self._workers[worker.ticket][0].readable(worker, descriptor)

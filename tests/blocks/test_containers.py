@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import docker
@@ -17,8 +17,9 @@ from blocks.remains import Run
 from blocks.sandboxes.container import LABEL_FLOW_RUN, LABEL_OWNER, LABEL_ROLE
 from blocks.sandboxes.owner import owner_tag
 from blocks.settings import settings
+from tests.support.waiting import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.engine
 
 HUNGRY = "python3 -c 'x = [bytearray(2**20) for _ in range(500)]'"
 
@@ -38,6 +39,10 @@ class Boxes:
         self._made.append(made)
         self.client.start(made)
         return made
+
+    def is_up(self, made: str) -> bool:
+        """Whether its shell has said so."""
+        return b"up" in self.client.logs(made)
 
     def close(self) -> None:
         for each in self._made:
@@ -76,8 +81,8 @@ def flow_labels() -> dict[str, str]:
 @pytest.mark.parametrize("kept", [True, False], ids=["container kept", "container removed"])
 async def test_the_ends_of_a_flows_container_are_told_apart(boxes: Boxes, containers: Containers, kept: bool) -> None:
     """A removed container is told of by the engine's events."""
-    patient = "trap 'exit 143' TERM; while :; do sleep 0.1; done"
-    commands = {"KILL": "sleep 60", "TERM": patient, "": "exit 3"}
+    patient = "trap 'exit 143' TERM; echo up; while :; do sleep 0.1; done"
+    commands = {"KILL": "sleep 600", "TERM": patient, "": "exit 3"}
     runs = {}
     for signal, command in commands.items():
         labels = flow_labels()
@@ -86,11 +91,12 @@ async def test_the_ends_of_a_flows_container_are_told_apart(boxes: Boxes, contai
         runs[signal] = run_of(str(uuid.uuid4()), made) if signal == "TERM" else run_of(labels[PREFECT_RUN])
         if signal:
             assert await containers.how_ended(run_of(labels[PREFECT_RUN])) == ""
-            await asyncio.sleep(0.3)  # The shell sets its trap.
+            if signal == "TERM":
+                await until(partial(boxes.is_up, made))
             boxes.client.kill(made, signal)
         with contextlib.suppress(docker.errors.NotFound):
-            boxes.client.wait(made, timeout=20)
-    await asyncio.sleep(0.5)
+            # The engine logs the end of a container before it removes it.
+            boxes.client.wait(made, timeout=100, condition="not-running" if kept else "removed")
     told = {signal: await containers.how_ended(run) for signal, run in runs.items()}
     assert "exit code 137, SIGKILL, not for memory" in told["KILL"]
     assert "exit code 143, SIGTERM" in told["TERM"]
@@ -101,7 +107,7 @@ async def test_the_ends_of_a_flows_container_are_told_apart(boxes: Boxes, contai
 async def test_a_container_that_ran_out_of_memory_was_not_killed_by_hand(boxes: Boxes, containers: Containers) -> None:
     labels = flow_labels()
     made = boxes.start(HUNGRY, labels, mem_limit="64m", memswap_limit="64m")
-    boxes.client.wait(made, timeout=60)
+    boxes.client.wait(made, timeout=200)
     if not boxes.client.inspect_container(made)["State"]["OOMKilled"]:
         pytest.skip("this engine does not say that memory ran out")
     assert "ran out of memory" in await containers.how_ended(run_of(labels[PREFECT_RUN]))
@@ -109,9 +115,9 @@ async def test_a_container_that_ran_out_of_memory_was_not_killed_by_hand(boxes: 
 
 async def test_only_the_named_container_is_ended(boxes: Boxes, containers: Containers) -> None:
     labels = [flow_labels(), flow_labels()]
-    made = [boxes.start("sleep 60", each) for each in labels]
-    serving = boxes.start("sleep 60", {LABEL_OWNER: owner_tag(), LABEL_FLOW_RUN: labels[0][PREFECT_RUN]})
-    foreign = boxes.start("sleep 60", {PREFECT_RUN: labels[0][PREFECT_RUN]})
+    made = [boxes.start("sleep 600", each) for each in labels]
+    serving = boxes.start("sleep 600", {LABEL_OWNER: owner_tag(), LABEL_FLOW_RUN: labels[0][PREFECT_RUN]})
+    foreign = boxes.start("sleep 600", {PREFECT_RUN: labels[0][PREFECT_RUN]})
     found = {box.id: box for box in await containers.boxes()}
     assert foreign not in found, "another project's flow on the same engine"
     assert [found[each].kind for each in (*made, serving)] == ["flow", "flow", "sandbox"]

@@ -149,7 +149,7 @@ class Zygote:
         self.send(Kind.CLOSE, session)
         self.receive(Kind.CLOSED, Kind.REFUSED, session=session)
 
-    def begin(self, session: int, code: str, timeout_s: float = 60, grace_s: float = 5) -> int:
+    def begin(self, session: int, code: str, timeout_s: float = 60, grace_s: float = 60) -> int:
         self._cells += 1
         request = {"cell": self._cells, "code": code, "timeout_s": timeout_s, "grace_s": grace_s}
         self.send(Kind.RUN, session, request)
@@ -166,7 +166,7 @@ class Zygote:
             frames=frames,
         )
 
-    def run(self, session: int, code: str, timeout_s: float = 60, grace_s: float = 5) -> Outcome:
+    def run(self, session: int, code: str, timeout_s: float = 60, grace_s: float = 60) -> Outcome:
         cell = self.begin(session, code, timeout_s, grace_s)
         outcome = self.finish(session)
         assert outcome.end["cell"] == cell

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox_image.zygote.protocol import Kind
-from tests.sandbox_image.driver import Outcome, Zygote
+from tests.sandbox_image.driver import PATIENCE_S, Outcome, Zygote
 
 Run = Callable[..., Outcome]
 STUBBORN = (
@@ -30,18 +30,24 @@ def lost(zygote: Zygote, session: int, code: str, **options: float) -> Outcome:
     return outcome
 
 
+def has_stopped(pid: int) -> bool:
+    """Whether all threads of a process have come to a stop."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+
+
 def test_a_timeout_interrupts_and_keeps_the_namespace(run: Run) -> None:
     run("kept = 1")
-    outcome = run("print('partial')\nwhile True: pass", timeout_s=0.3)
+    outcome = run("print('partial')\nwhile True: pass", timeout_s=3)
     assert (outcome.status, outcome.kept) == ("timeout", True)
-    assert outcome.reason == "the cell ran longer than 0.3 s and was interrupted"
+    assert outcome.reason == "the cell ran longer than 3 s and was interrupted"
     assert outcome.stdout == "partial\n"
     assert outcome.error["name"] == "KeyboardInterrupt"
     assert run("kept").value == "1"
 
 
 def test_an_interrupt_that_is_caught_and_obeyed_is_still_a_timeout(run: Run) -> None:
-    outcome = run("import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('bye')", timeout_s=0.3)
+    outcome = run("import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('bye')", timeout_s=3)
     assert (outcome.status, outcome.kept, outcome.stdout) == ("timeout", True, "bye\n")
 
 
@@ -61,7 +67,7 @@ def test_an_interrupt_that_is_caught_and_obeyed_is_still_a_timeout(run: Run) -> 
     ids=["ignores", "catches", "loops in C", "sums in C", "stops itself", "blocks", "half a frame", "in repr"],
 )
 def test_what_no_interrupt_ends_is_killed(zygote: Zygote, session: int, sibling: int, code: str) -> None:
-    outcome = lost(zygote, session, code, timeout_s=0.3, grace_s=0.3)
+    outcome = lost(zygote, session, code, timeout_s=2, grace_s=0.3)
     assert outcome.status == "timeout"
     assert "did not stop within 0.3 s of the interrupt; its process was killed" in outcome.reason
 
@@ -123,7 +129,6 @@ def test_an_interrupt_never_tears_an_event(zygote: Zygote, session: int) -> None
             "for i in range(10):\n    open(f'f{i}', 'wb').write(b'x' * 4_000_000)\nimport time; time.sleep(600)",
             "16 MiB",
         ),
-        ("for i in range(10):\n    open(f'f{i}', 'wb').write(b'x' * 4_000_000)", "16 MiB"),
         (
             "import os\nfor i in range(10):\n    f = open(f'f{i}', 'wb'); os.unlink(f'f{i}'); globals()[f'k{i}'] = f\n"
             "    f.write(b'x' * 4_000_000); f.flush()\nimport time; time.sleep(600)",
@@ -140,6 +145,21 @@ def test_deaths_and_breaches_are_named(zygote: Zygote, session: int, sibling: in
     outcome = lost(zygote, session, code)
     assert outcome.status == "killed"
     assert words in outcome.reason
+
+
+def test_a_cell_that_fills_the_folder_between_two_looks_is_ended(zygote: Zygote, session: int, sibling: int) -> None:
+    fill = "before = 1\nfor i in range(10):\n    open(f'f{i}', 'wb').write(b'x' * 4_000_000)"
+    for _ in range(3):
+        outcome = zygote.run(session, fill)
+        if not outcome.kept:
+            break
+        # Somebody else has freed as much in the same moment: the file system's free room, which prompts the look, is
+        # that of all.
+        zygote.run(session, "import os\nfor name in os.listdir(): os.remove(name)")
+    assert (outcome.status, outcome.kept) == ("killed", False)
+    assert "16 MiB" in outcome.reason
+    after = zygote.run(session, "import os\n('before' in globals(), 'df' in globals(), os.listdir('.'))")
+    assert after.value == "(False, True, [])"
 
 
 def test_what_was_printed_before_death_is_there(zygote: Zygote, session: int) -> None:
@@ -270,11 +290,14 @@ def test_a_forged_end_hurts_only_the_forger(zygote: Zygote, session: int, siblin
 
 
 def test_threads_left_behind_neither_print_nor_compute_until_the_next_cell(zygote: Zygote, session: int) -> None:
-    zygote.run(
+    pid = zygote.run(
         session,
-        "import threading, time\nn = 0\ndef spin():\n    global n\n    while True: n += 1\n"
-        "threading.Thread(target=spin, daemon=True).start()",
-    )
+        "import os, threading, time\nn = 0\ndef spin():\n    global n\n    while True: n += 1\n"
+        "threading.Thread(target=spin, daemon=True).start()\nos.getpid()",
+    ).value
+    deadline = time.monotonic() + PATIENCE_S
+    while not has_stopped(int(pid or 0)) and time.monotonic() < deadline:
+        time.sleep(0.01)
     zygote.send(Kind.STATS)
     before = zygote.receive(Kind.STATS_REPLY).json()["sessions"][str(session)]["cpu_s"]
     time.sleep(0.5)
@@ -284,10 +307,16 @@ def test_threads_left_behind_neither_print_nor_compute_until_the_next_cell(zygot
 
 
 def test_a_process_that_dies_between_cells_is_told_with_the_next(zygote: Zygote, session: int) -> None:
+    def now_is() -> int:
+        zygote.send(Kind.STATS)
+        return int(zygote.receive(Kind.STATS_REPLY).json()["sessions"][str(session)]["pid"])
+
     pid = int(zygote.run(session, "import os; os.getpid()").value or 0)
+    assert now_is() == pid
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+    # The process is gone some time before the switchboard hears of it.
+    deadline = time.monotonic() + PATIENCE_S
+    while now_is() == pid and time.monotonic() < deadline:
         time.sleep(0.01)
     outcome = zygote.run(session, "ran = True")
     assert (outcome.status, outcome.kept) == ("killed", False)

@@ -211,7 +211,7 @@ async def other_calling_conventions_are_closed(arena: Arena) -> None:
                         opened.append([number, done])
             submit({"opened": opened})
             """,
-            timeout_s=10,
+            timeout_s=45,
         )
         _none_opened(result)
 

@@ -221,7 +221,7 @@ submit([os.getcwd(), sorted({entry for entries in held.values() for entry in ent
     place = answer(again)[0]
     if arena.runtime.name == "process":
         # A full folder is removed little by little, so that nobody waits for it.
-        vanished = await asyncio.to_thread(_vanishes, place, 20.0)
+        vanished = await asyncio.to_thread(_vanishes, place, 100.0)
         expect(vanished, f"the scratch folder {place} is still there after the close")
 
 

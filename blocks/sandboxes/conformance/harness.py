@@ -35,8 +35,8 @@ from blocks.sandboxes.session import Session
 SECRET_VARIABLE = "TRIGPOINT_CONFORMANCE_SECRET"
 """Environment variable of the host process that holds a secret no session may learn."""
 
-ANSWER_WITHIN_S = 5.0
-"""Generous bound for a slot to answer after an attack; the benchmark prints the real number."""
+ANSWER_WITHIN_S = 25.0
+"""Generous bound for a slot to answer after an attack, on a machine that stalls; the benchmark prints the real one."""
 
 REFUSED = frozenset({"EPERM", "EACCES", "ENOSYS"})
 """What a wall answers. ENOENT and the like say that the attack was aimed badly, not that a wall stood."""
@@ -256,7 +256,7 @@ class Scene:
 
     async def attack(self, code: str, *, timeout_s: float | None = None) -> CellResult:
         """Run hostile code; never waits much longer than the cell may take."""
-        patience = (timeout_s or LIMITS.cell_timeout_s) + LIMITS.grace_s + 20
+        patience = (timeout_s or LIMITS.cell_timeout_s) + self.arena.sandbox.limits.grace_s + 20
         cell = PRELUDE + self.facts() + textwrap.dedent(code)
         return await within(patience, self.attacker.run(cell, timeout_s=timeout_s), "the attacked cell never ended")
 
@@ -278,7 +278,7 @@ class Scene:
     async def answers_again(self) -> None:
         """Expect the attacked slot to compute again, at once, and remember how long it took."""
         start = time.monotonic()
-        result = await within(30, self.attacker.run("1 + 1"), "the slot does not answer after the attack")
+        result = await within(60, self.attacker.run("1 + 1"), "the slot does not answer after the attack")
         took = time.monotonic() - start
         expect(result.status == "ok" and result.value == "2", f"the slot is not usable afterwards: {brief(result)}")
         expect(took < ANSWER_WITHIN_S, f"the slot answered only after {took:.2f} s")

@@ -166,7 +166,7 @@ async def frames_of_others_cannot_be_forged(arena: Arena) -> None:
                 else:
                     forge()
                 """,
-                timeout_s=10,
+                timeout_s=45,
             )
             expect(result.status in ("ok", "error", "killed"), f"{mode}: {brief(result)}")
             await scene.answers_again()

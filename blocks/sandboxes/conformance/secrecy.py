@@ -275,7 +275,7 @@ while layer and len(known) < 1_000_000:
 top = _libc.sbrk(0) // BLOCK
 blocks = {near for block in blocks for near in range(block - 2, block + 3)} | set(range(top - 256, top + 1))
 read = hits = 0
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 150
 for block in sorted(blocks):
     for address in range(block * BLOCK, (block + 1) * BLOCK, PAGE):
         if time.monotonic() > deadline:
@@ -321,7 +321,7 @@ async def nothing_of_a_finished_sibling_is_inherited(arena: Arena) -> None:
 
 async def _search(session: Session, first: str, second: str) -> None:
     """Search a session for the word made of two halves."""
-    result = await session.run(f"HALVES = {[first, second]!r}\n{SEARCH}submit([read, hits, found])", timeout_s=90)
+    result = await session.run(f"HALVES = {[first, second]!r}\n{SEARCH}submit([read, hits, found])", timeout_s=200)
     expect(result.status == "ok" and result.submission is not None, f"the search did not end: {brief(result)}")
     read, hits, found = answer(result)
     expect(read > 500 and hits, f"the search cannot find its own word ({hits} hits in {read} pages)")

@@ -295,7 +295,7 @@ async def evil_answers_do_no_harm(arena: Arena) -> None:
     """Answers that recurse, lie, raise or are too large arrive bounded, or are refused; never as something else."""
     async with arena.scene() as scene:
         for name, code in ANSWERS.items():
-            result = await scene.attack(f"kept = 5\n{code}", timeout_s=10)
+            result = await scene.attack(f"kept = 5\n{code}", timeout_s=45)
             fair: tuple[CellStatus, ...] = ("ok", "error")
             if name in ("dict lies", "repr giant", "huge frame"):
                 fair = ("ok", "error", "timeout", "memory")

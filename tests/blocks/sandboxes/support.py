@@ -10,7 +10,7 @@ from blocks.sandboxes import ProcessRuntime, SandboxLimits
 from blocks.sandboxes.process import ProcessTransport
 
 FAKE = Path(__file__).with_name("fake_zygote.py")
-LIMITS = SandboxLimits(max_sessions=4, cell_timeout_s=30, grace_s=0.2, start_timeout_s=20, load_timeout_s=20)
+LIMITS = SandboxLimits(max_sessions=4, cell_timeout_s=30, grace_s=0.2, start_timeout_s=200, load_timeout_s=200)
 
 
 class FakeRuntime(ProcessRuntime):

@@ -129,7 +129,7 @@ def plant():
 SEARCH = {SEARCH!r} + "report(read, hits, found)"
 plant()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300)
     read, hits, found = done.stdout.split(maxsplit=2)
     assert int(read) > 500
     assert int(hits) > 0

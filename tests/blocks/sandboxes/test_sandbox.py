@@ -67,10 +67,11 @@ async def test_cells_keep_the_namespace_of_their_session_only(box: Sandbox) -> N
 
 async def test_cells_of_one_session_queue_in_order_and_sessions_run_side_by_side(box: Sandbox) -> None:
     first, second = await box.session(), await box.session()
-    slow = asyncio.create_task(first.run("sleep 0.5"))
+    slow = asyncio.create_task(first.run("sleep 600"))
     queued = [asyncio.create_task(first.run("count")) for _ in range(3)]
     assert (await second.run("count")).stdout == "1"
     assert not slow.done(), "the sibling waited for the slow cell"
+    await first.interrupt()
     assert [(await task).stdout for task in queued] == ["1", "2", "3"]
     assert slow.done()
 
@@ -88,11 +89,12 @@ async def test_leaving_a_stream_interrupts_the_cell(box: Sandbox) -> None:
         stream = live.stream("sleep 600")
         assert (await anext(stream)) == OutputChunk(stream="stdout", text="started")
         await stream.aclose()  # type: ignore[attr-defined]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             assert (await live.run("count")).stdout == "1"
 
 
-async def test_cancelling_interrupts_and_keeps_the_session(box: Sandbox) -> None:
+async def test_cancelling_interrupts_and_keeps_the_session(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "END_MARGIN_S", 200.0)
     async with await box.session() as live:
         await live.run("count")
         running = asyncio.create_task(live.run("sleep 600"))
@@ -100,7 +102,7 @@ async def test_cancelling_interrupts_and_keeps_the_session(box: Sandbox) -> None
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             after = await live.run("count")
         assert (after.stdout, after.namespace_kept) == ("2", True)
 
@@ -115,7 +117,7 @@ async def test_a_cancelled_cell_that_ignores_the_interrupt_is_reset(
         running = asyncio.create_task(live.run(code))
         await asyncio.sleep(0.2)
         running.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             after = await live.run("count")
         assert (after.status, after.stdout) == ("ok", "1"), "the namespace is a fresh one"
         assert not after.namespace_kept, "and the result says so"
@@ -179,14 +181,18 @@ async def test_a_lost_zygote_is_rebuilt_and_everyone_is_told_once(
     runtime: FakeRuntime, dataset: Path, order: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sandbox, "HEALTH_PERIOD_S", 0.2)
-    monkeypatch.setattr(link, "PONG_DEADLINE_S", 0.5)
+    monkeypatch.setattr(link, "PONG_DEADLINE_S", 100.0)
     async with await Sandbox.open(runtime, dataset, limits=LIMITS) as box:
         culprit, idle, busy, unused = [await box.session() for _ in range(4)]
         for live in (culprit, idle, busy):
             await live.run("count")
         running = asyncio.create_task(busy.run("sleep 600"))
         await asyncio.sleep(0.2)
+        if order == "hang":
+            # Around the blow alone: at other times one that is slow is not a stuck one.
+            monkeypatch.setattr(link, "PONG_DEADLINE_S", 0.5)
         assert (await culprit.run(order)).status == "lost"
+        monkeypatch.setattr(link, "PONG_DEADLINE_S", 100.0)
         assert (await running).status == "lost"
         for live, kept in ((culprit, True), (busy, True), (idle, False), (unused, True)):
             result = await live.run("count")
@@ -302,8 +308,8 @@ async def test_trouble_while_loading_ends_in_a_sentence_and_nothing_else(
 ) -> None:
     path = tmp_path / "trouble.csv"
     rewrite(path, content)
-    limits = LIMITS.model_copy(update={"load_timeout_s": 1.5})
-    async with asyncio.timeout(30):
+    limits = LIMITS.model_copy(update={"load_timeout_s": 1.5}) if content.startswith("stall") else LIMITS
+    async with asyncio.timeout(200):
         with pytest.raises(error, match=words):
             await Sandbox.open(runtime, path, limits=limits)
     assert not any(alive(transport.pid) for transport in runtime.started)
@@ -342,7 +348,7 @@ async def test_closing_twice_leaves_no_process_folder_thread_or_descriptor(datas
             await box.session()
     gc.collect()
     assert not any(alive(transport.pid) for transport in runtime.started)
-    await until(lambda: descriptors() <= before, 5)
+    await until(lambda: descriptors() <= before, 100)
 
 
 async def test_a_forgotten_sandbox_ends_its_zygote(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,9 +360,8 @@ async def test_a_forgotten_sandbox_ends_its_zygote(dataset: Path, monkeypatch: p
     assert len(members) == 2
     transport = runtime.started.pop()
     box = None
-    await asyncio.sleep(0.3)
-    gc.collect()
-    await until(lambda: not any(alive(pid) for pid in members))
+    # The watcher may be holding it for a moment when the collector comes by.
+    await until(lambda: (gc.collect(), not any(map(alive, members)))[1])
     await transport.close()
 
 

@@ -118,7 +118,7 @@ def test_cutting_wakes_a_thread_that_reads(tls: bool, tls_pair: tuple[ssl.SSLSoc
     reader = threading.Thread(target=lambda: heard.append(stream.recv()), daemon=True)
     reader.start()
     stream.cut()
-    reader.join(10)
+    reader.join(100)
     assert heard == [b""]
     with pytest.raises(OSError, match=r"."):
         stream.sendall(b"x" * 100)

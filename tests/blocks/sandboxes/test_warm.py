@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from blocks.containers import Containers
 from blocks.errors import SandboxError
-from blocks.sandboxes import DockerRuntime, Sandbox, SandboxLimits, SandboxPool, owner
+from blocks.sandboxes import DockerRuntime, Sandbox, SandboxLimits, SandboxPool, owner, warm
 from blocks.sandboxes.container import LABEL_OWNER
 from blocks.sandboxes.holders import Holder, holder_of, lent_name, parked_name
 from blocks.sandboxes.orphans import UNCLAIMED_S
@@ -32,6 +32,12 @@ from tests.blocks.sandboxes.test_docker import exists, gone
 engine = pytest.mark.engine
 LIMITS = SandboxLimits(max_sessions=3, cell_timeout_s=60, start_timeout_s=300, load_timeout_s=120, preload="tables")
 LONG_S = 600.0
+
+
+@pytest.fixture(autouse=True)
+def patient_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that stalls, one that is well may take long to answer; the tests want to see it taken."""
+    monkeypatch.setattr(warm, "WELCOME_S", 200.0)
 
 
 @pytest.fixture
@@ -176,9 +182,10 @@ async def test_only_what_ended_well_is_kept(kept: str, realm: str, dataset: Path
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from blocks.sandboxes import DockerRuntime, SandboxLimits, SandboxPool
+from blocks.sandboxes import DockerRuntime, SandboxLimits, SandboxPool, warm
 
 async def main():
+    warm.WELCOME_S = 200.0
     runtime = DockerRuntime()
     runtime.realm = sys.argv[2]
     pool = SandboxPool(runtime, limits=SandboxLimits.model_validate_json(sys.argv[3]), warm_s=600)
@@ -243,7 +250,11 @@ async def test_reaping_knows_who_has_it(client: docker.APIClient, realm: str) ->
     made = {}
     try:
         for kind, name in names.items():
-            made[kind] = client.create_container(settings().sandbox_image, labels={LABEL_OWNER: dead})["Id"]
+            # Named from the start, lest somebody else's reaping takes it for what the dead have left.
+            nobodys = lent_name(uuid.uuid4().hex, Holder(alive))
+            made[kind] = client.create_container(settings().sandbox_image, labels={LABEL_OWNER: dead}, name=nobodys)[
+                "Id"
+            ]
             client.rename(made[kind], name(made[kind]))
         await runtime_of(realm).reap()
         assert [kind for kind, each in made.items() if exists(client, each)] == ["waits", "just over", "lent"]

@@ -14,7 +14,7 @@ from blocks.sources.models import FetchLimits, RetryLimits, SourceError, SourceR
 from tests.support.file_server import FileServer, Reply, ranged, rows
 from tests.support.kaggle_server import KaggleDataset, KaggleServer
 
-QUICK = RetryLimits(attempts=3, stall_s=5, first_wait_s=0)
+QUICK = RetryLimits(attempts=3, stall_s=60, first_wait_s=0)
 CSV = rows(300)
 
 

@@ -46,7 +46,7 @@ def waits() -> Waits:
 async def fetch(
     url: str, folder: Path, waits: Waits, *, cap: int = 10**7, retry: RetryLimits | None = None
 ) -> Received:
-    retry = retry or RetryLimits(stall_s=0.5, attempts=4)
+    retry = retry or RetryLimits(stall_s=60, attempts=4)
     async with WebFetcher(retry, sleep=waits) as web:
         return await web.fetch(url, folder / "x.part", FetchLimits(max_bytes=cap), lambda done, total: None)
 
@@ -70,7 +70,8 @@ async def test_what_broke_off_is_gone_on_with(server: FileServer, tmp_path: Path
     bad = Reply(BODY, headers=headers)
     bad = replace(bad, cut_after=HALF) if trouble == "cut" else replace(bad, stall_after=HALF)
     server.files["/x.csv"] = in_turn(bad, ranged(BODY))
-    received = await fetch(f"{server.url}/x.csv", tmp_path, waits)
+    impatient = RetryLimits(stall_s=2.0, attempts=4) if trouble == "stall" else None
+    received = await fetch(f"{server.url}/x.csv", tmp_path, waits, retry=impatient)
     assert received.path.read_bytes() == BODY
     assert received.transferred == len(BODY), "no byte came twice"
     assert server.requests[1].headers["range"] == f"bytes={HALF}-"

@@ -28,8 +28,10 @@ class CellRun:
         self.grace_s = grace_s
         self.started = time.monotonic()
         self.deadline = self.started + timeout_s
+        self.begun = False
+        """Whether the session has taken it up: an interrupt before that would be taken for an earlier cell's."""
         self.interrupted: Cause = ""
-        """Who sent the interrupt."""
+        """Who asked for the interrupt."""
         self.breach: Breach | None = None
         """Why it was killed; None while it was not."""
         self.killed_by: Cause = ""
@@ -63,7 +65,7 @@ class CellRun:
         return "kill" if self.interrupted or self.grace_s <= 0 else "interrupt"
 
     def interrupt(self, cause: Cause, now: float) -> None:
-        """The interrupt has been sent: from here the grace period runs."""
+        """It is to be interrupted: from here the grace period runs."""
         self.interrupted = cause
         self.deadline = now + self.grace_s
 

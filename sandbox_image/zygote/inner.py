@@ -16,6 +16,7 @@ class Inner(enum.IntEnum):
     READY = 2  # from the session: {}: the walls are up, the next command may come
     FAILED = 3  # from the session: {message}: it cannot go on and ends
     DONE = 4  # from the session: {cell, status: ok|error|memory}
+    BEGUN = 5  # from the session: {cell}: an interrupt from here on is this cell's
     EVENT = 70  # from the session: passed on as an EVENT of the outer channel
 
 

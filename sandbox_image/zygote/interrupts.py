@@ -28,10 +28,20 @@ class Interrupts:
         for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
             _set_timer(timer, 0)
 
-    def arm(self) -> None:
-        """The user's code runs from here on."""
+    def forget(self) -> None:
+        """What has come so far was meant for an earlier cell, which had ended when it came."""
         self._pending = False
+
+    def arm(self) -> None:
+        """The user's code runs from here on.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted before it began.
+        """
         self._armed = True
+        if self._pending:
+            self._pending = False
+            raise KeyboardInterrupt
 
     def disarm(self) -> None:
         """It has ended. May be repeated, for the case that the signal struck while the first call was on its way."""

@@ -131,6 +131,8 @@ class _Session:
             for command in self._commands.feed(data):
                 request = _loads(command.payload)
                 self._prepare()
+                self._interrupts.forget()
+                self._events.control(Inner.BEGUN, cell=request["cell"])
                 ending = self._runner.run(request["cell"], request["code"])
                 self._finish()
                 self._events.control(Inner.DONE, cell=request["cell"], status=ending)

@@ -317,6 +317,9 @@ class Slot:
         if frame.kind == Inner.EVENT:
             if running is not None and running.takes_event(len(frame.payload)):
                 self._board.send(Kind.EVENT, self.number, frame.payload)
+        elif frame.kind == Inner.BEGUN:
+            if running is not None and not running.begun:
+                self._has_begun(worker, running)
         elif frame.kind == Inner.READY:
             if not worker.ready:
                 self._ready(worker)
@@ -375,8 +378,13 @@ class Slot:
 
     def _interrupt(self, cell: CellRun, cause: Cause) -> None:
         cell.interrupt(cause, time.monotonic())
-        if self._runner is not None:
+        if cell.begun and self._runner is not None:
             self._runner.signal(signal.SIGINT)
+
+    def _has_begun(self, worker: Worker, cell: CellRun) -> None:
+        cell.begun = True
+        if cell.interrupted and not cell.doomed:
+            worker.signal(signal.SIGINT)
 
     def _drop_waiting(self, reason: str, status: str = "killed", namespace: str = "lost") -> None:
         if self._waiting is not None:

@@ -92,6 +92,22 @@ def test_an_interrupt_of_an_idle_session_does_nothing(zygote: Zygote, session: i
     assert zygote.run(session, "import time; time.sleep(0.2); 'calm'").value == "'calm'"
 
 
+def test_an_interrupt_strikes_a_cell_however_early_it_comes_and_no_other(zygote: Zygote, session: int) -> None:
+    zygote.run(session, "kept = 5")
+    for turn in range(30):
+        zygote.begin(session, "while True: pass")
+        time.sleep(turn / 10_000)
+        zygote.send(Kind.INTERRUPT, session)
+        outcome = zygote.finish(session)
+        assert (outcome.status, outcome.kept, outcome.reason) == ("error", True, "interrupted by the host")
+        zygote.begin(session, "kept")
+        time.sleep(turn / 10_000)
+        zygote.send(Kind.INTERRUPT, session)
+        late = zygote.finish(session)
+        assert late.kept
+        assert zygote.run(session, "kept").value == "5", "an interrupt that came too late for its cell strikes no other"
+
+
 def test_an_interrupt_never_tears_an_event(zygote: Zygote, session: int) -> None:
     code = "print('go')\nwhile True: submit('x' * 20_000)"
     for _ in range(5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -71,6 +72,26 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(tmp_path)
     yield stage
     stage.close()
+
+
+def test_an_interrupt_waits_until_the_session_has_taken_the_cell_up(stage: Stage) -> None:
+    """Before that the session would take it for one of the cell before, which it was too late for."""
+    stage.say(op="loaded", facts={})
+    assert stage.hear().kind == Kind.LOADED
+    stage.tell(Kind.OPEN, 1, limits=LIMITS)
+    asked, pipes = stage.asked()
+    stage.say(op="forked", ticket=asked["ticket"], pid=stage.process.pid)
+    os.write(pipes[1], encode(Inner.READY, 0, {}))
+    assert stage.hear().kind == Kind.OPENED
+    stage.tell(Kind.RUN, 1, cell=1, code="...", timeout_s=600, grace_s=600)
+    stage.tell(Kind.INTERRUPT, 1)
+    stage.tell(Kind.PING, n=1)
+    assert stage.hear().kind == Kind.PONG
+    assert stage.process.poll() is None
+    os.write(pipes[1], encode(Inner.BEGUN, 0, {"cell": 1}))
+    assert stage.process.wait(PATIENCE_S) == -signal.SIGINT
+    for descriptor in pipes:
+        os.close(descriptor)
 
 
 def test_a_session_that_is_ready_before_its_birth_is_told_is_stopped_and_known(stage: Stage) -> None:

@@ -252,12 +252,8 @@ async def honest_hangs_keep_their_variables(arena: Arena) -> None:
     """An ordinary loop or sleep that runs out of time is interrupted, not killed: the variables are kept."""
     async with patient(arena), arena.scene() as scene:
         for name in ("loop", "sleep", "regular expression"):
-            for timeout_s in (1.5, 20.0):
-                await scene.attack("kept = 5")
-                result = await scene.ends(HANGS[name], "timeout", timeout_s=timeout_s)
-                # Else the time may have been over before there was a cell to interrupt.
-                if result.namespace_kept:
-                    break
+            await scene.attack("kept = 5")
+            result = await scene.ends(HANGS[name], "timeout", timeout_s=1.5)
             expect(result.namespace_kept, f"{name}: {brief(result)}")
             expect((await scene.attacker.run("kept")).value == "5", f"{name}: the variables are gone")
 

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_URL = "unix:///var/run/docker.sock"
 REQUEST_TIMEOUT_S = 60
 TUNNEL_DEADLINE_S = 30.0
+TUNNEL_DEATH_S = 2.0
 _REMOTE_SOCKET = "/var/run/docker.sock"
 _READY = b"trigpoint-tunnel-ready"
 
@@ -60,14 +61,16 @@ class Engine:
         Raises:
             SandboxUnavailable: The engine does not answer, or may not be used.
         """
+        if not self.url.startswith("ssh://"):
+            return self._connect(self.url)
+        tunnel = self._tunnelled()
         try:
-            if self.url.startswith("ssh://"):
-                return _Client(base_url=self._tunnelled(), timeout=REQUEST_TIMEOUT_S)
-            # DOCKER_HOST is ours, the TLS variables are the user's.
-            arguments = kwargs_from_env(environment={**os.environ, "DOCKER_HOST": self.url})
-            return _Client(**arguments, timeout=REQUEST_TIMEOUT_S)
-        except (DockerException, OSError, ValueError) as error:
-            raise explain(self.url, error) from error
+            return self._connect(tunnel.local_url)
+        except SandboxUnavailable:
+            # ssh may have died under this very request; its process outlives its sockets for a moment.
+            if not tunnel.ends_within(TUNNEL_DEATH_S):
+                raise
+        return self._connect(self._tunnelled().local_url)
 
     def close(self) -> None:
         """End the tunnel of an ssh engine. May be called again; it also ends with this process."""
@@ -76,14 +79,23 @@ class Engine:
         if tunnel is not None:
             tunnel.close()
 
-    def _tunnelled(self) -> str:
+    def _connect(self, url: str) -> docker.APIClient:
+        # DOCKER_HOST is ours, the TLS variables are the user's; through a tunnel ssh is what vouches for the engine.
+        variables = os.environ if url == self.url else {}
+        try:
+            arguments = kwargs_from_env(environment={**variables, "DOCKER_HOST": url})
+            return _Client(**arguments, timeout=REQUEST_TIMEOUT_S)
+        except (DockerException, OSError, ValueError) as error:
+            raise explain(self.url, error) from error
+
+    def _tunnelled(self) -> Tunnel:
         with self._lock:
             if self._tunnel is not None and not self._tunnel.alive:
                 self._tunnel.close()
                 self._tunnel = None
             if self._tunnel is None:
                 self._tunnel = Tunnel(self.url)
-            return self._tunnel.local_url
+            return self._tunnel
 
 
 class Tunnel:
@@ -129,13 +141,24 @@ class Tunnel:
             words = self._ssh.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
             self.close()
             raise SandboxUnavailable(
-                f"ssh could not reach {parts.hostname}: {words or 'no answer'}.", "Try it by hand: a key is needed."
+                f"ssh could not reach {parts.hostname}: {(words or 'no answer').rstrip('.')}.",
+                f"Compare the key of {parts.hostname} and add it to known_hosts: ssh {parts.hostname}."
+                if "Host key" in words
+                else "Try it by hand: a key is needed.",
             )
 
     @property
     def alive(self) -> bool:
         """Whether ssh still runs."""
         return self._ssh.poll() is None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether ssh is gone, or goes while this waits."""
+        try:
+            self._ssh.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def close(self) -> None:
         """End ssh and remove the local socket. May be called again."""

@@ -29,6 +29,7 @@ from blocks.errors import SandboxUnavailable
 from blocks.local_server import free_port
 from blocks.sandboxes import DockerRuntime, Sandbox, container, default_runtime, link, owner, sandbox
 from blocks.sandboxes.container import LABEL_CONTAINER, LABEL_OWNER, LABEL_PROTOCOL
+from blocks.sandboxes.engine import Engine
 from blocks.settings import settings
 from tests.blocks.sandboxes.support import FAKE, LIMITS, alive
 from tests.blocks.sandboxes.test_streams import certificate
@@ -506,8 +507,10 @@ def ssh_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]
         "PasswordAuthentication": "no",
     }
     (tmp_path / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in options.items()))
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
     (tmp_path / "ssh_config").write_text(
-        f"IdentityFile {tmp_path / 'user'}\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n"
+        f"IdentityFile {tmp_path / 'user'}\nUserKnownHostsFile {known_hosts}\nGlobalKnownHostsFile /dev/null\n"
     )
     wrapper = tmp_path / "bin" / "ssh"
     wrapper.parent.mkdir()
@@ -537,8 +540,35 @@ async def test_an_engine_over_ssh(
     await exercise(runtime, tmp_path, client)
     assert runtime._engine._tunnel is not tunnel
     runtime.close()
+
+
+async def test_a_tunnel_that_dies_under_a_request_is_dug_anew(ssh_server: int) -> None:
+    engine = Engine(f"ssh://{getpass.getuser()}@127.0.0.1:{ssh_server}")
+    engine.client().close()
+    tunnel = engine._tunnel
+    assert tunnel is not None
+    # Stopped, ssh takes connections and answers none; killed a moment later, it does so in the middle of the request.
+    os.kill(tunnel._ssh.pid, signal.SIGSTOP)
+    killer = threading.Timer(0.5, tunnel._ssh.kill)
+    killer.start()
+    client = await asyncio.to_thread(engine.client)
+    assert client.ping()
+    assert engine._tunnel is not tunnel
+    client.close()
+    engine.close()
+
+
+async def test_an_engine_over_ssh_that_may_not_be_reached(fake_image: str, tmp_path: Path, ssh_server: int) -> None:
     with pytest.raises(SandboxUnavailable, match=r"ssh could not reach 127.0.0.1: .*[Pp]ermission"):
         await DockerRuntime(f"ssh://nobody-{os.getpid()}@127.0.0.1:{ssh_server}", fake_image).check()
+    known_hosts = tmp_path / "known_hosts"
+    key = known_hosts.read_text()
+    url = f"ssh://{getpass.getuser()}@127.0.0.1:{ssh_server}"
+    # A host never met, and one whose key is not the one that is known: neither is trusted unseen.
+    for lines in ("", key.replace(key.split()[2], (tmp_path / "user.pub").read_text().split()[1])):
+        known_hosts.write_text(lines)
+        with pytest.raises(SandboxUnavailable, match=r"Host key verification failed\. Compare the key of 127\.0\.0\.1"):
+            await DockerRuntime(url, fake_image).check()
 
 
 def test_a_tunnel_ends_with_its_owner_however_it_dies(ssh_server: int, fake_image: str) -> None:

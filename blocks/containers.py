@@ -13,7 +13,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from blocks.remains import Box, Run, ending
-from blocks.sandboxes.attached import remove
+from blocks.sandboxes.attached import last_end, remove
 from blocks.sandboxes.container import LABEL_OWNER, LABEL_ROLE
 from blocks.sandboxes.engine import Engine, explain
 from blocks.sandboxes.holders import holder_of, name_of
@@ -102,16 +102,8 @@ def _how_ended(client: docker.APIClient, run: Run) -> str:
         state = client.inspect_container(each["Id"])["State"]
         return "" if state["Running"] else ending(state["ExitCode"], out_of_memory=state.get("OOMKilled") is True)
     where = {"container": run.container} if run.container else where
-    now = int(time.time())
-    code, out_of_memory = None, False
-    for event in client.events(
-        since=now - _MEMORY_S, until=now + 1, filters={"type": "container"} | where, decode=True
-    ):
-        action = event.get("Action") or event.get("status")
-        out_of_memory = out_of_memory or action == "oom"
-        if action == "die":
-            code = int(event["Actor"]["Attributes"]["exitCode"])
-    return "" if code is None else ending(code, out_of_memory=out_of_memory)
+    end = last_end(client, int(time.time()) - _MEMORY_S, where)
+    return "" if end.exit_code is None else ending(end.exit_code, out_of_memory=end.out_of_memory)
 
 
 def _end(client: docker.APIClient, box: Box, grace_s: float) -> None:

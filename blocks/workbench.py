@@ -120,8 +120,7 @@ async def sandbox_pool(spec: PoolSpec) -> AsyncIterator[SandboxPool]:
 
 async def _pool(spec: PoolSpec) -> SandboxPool:
     if spec not in _pools:
-        choice = settings().runtime if spec.runtime == "auto" else spec.runtime
-        runtime = await default_runtime(choice, docker_host=spec.docker_host, allow_weak=spec.allow_weak)
+        runtime = await default_runtime(spec.runtime, docker_host=spec.docker_host, allow_weak=spec.allow_weak)
         runtime.realm = realm()
         _pools[spec] = SandboxPool(
             runtime,

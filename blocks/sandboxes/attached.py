@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import docker
 import requests
@@ -201,21 +201,44 @@ class DockerTransport(Transport):
         return True
 
     def _post_mortem(self) -> str:
-        filters = {"container": self.container_id, "type": "container"}
         try:
             if self._died:
                 # The engine logs the end of a container before it removes it, but later than the stream ends.
                 self._wait_removed(DEATH_PATIENCE_S)
-            until = int(time.time()) + 1
-            found = list(self._client.events(since=self._born - 1, until=until, filters=filters, decode=True))
+            end = last_end(self._client, self._born - 1, {"container": self.container_id})
         except GONE:
             return ""
-        words = [OUT_OF_MEMORY] if any(event.get("status") == "oom" for event in found) else []
-        for event in found:
-            if event.get("status") == "die":
-                code = event.get("Actor", {}).get("Attributes", {}).get("exitCode", "?")
-                words.append(f"the container ended with exit code {code}")
+        words = [OUT_OF_MEMORY] if end.out_of_memory else []
+        if end.exit_code is not None:
+            words.append(f"the container ended with exit code {end.exit_code}")
         return ", ".join(words)
+
+
+class End(NamedTuple):
+    """How a container ended, as far as the engine remembers."""
+
+    exit_code: int | None
+    """None where it remembers no end."""
+    out_of_memory: bool
+
+
+def last_end(client: docker.APIClient, since: int, where: Mapping[str, str]) -> End:
+    """What the engine's log tells of the end of a container that it may have removed since.
+
+    Args:
+        client: Of its engine.
+        since: Unix time in seconds; what happened before is not asked for.
+        where: Filters that hold for the container's events.
+    """
+    exit_code, out_of_memory = None, False
+    filters = {"type": "container", **where}
+    for event in client.events(since=since, until=int(time.time()) + 1, filters=filters, decode=True):
+        # An engine tells an event in two words, "status" being the one that new engines leave out.
+        action = event.get("Action") or event.get("status")
+        out_of_memory = out_of_memory or action == "oom"
+        if action == "die":
+            exit_code = int(event["Actor"]["Attributes"]["exitCode"])
+    return End(exit_code, out_of_memory)
 
 
 def is_running(client: docker.APIClient, container_id: str) -> bool:

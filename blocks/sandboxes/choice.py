@@ -8,6 +8,7 @@ from typing import Literal
 from blocks.errors import SandboxUnavailable
 from blocks.sandboxes.process import ProcessRuntime
 from blocks.sandboxes.runtime import Runtime
+from blocks.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ async def default_runtime(
     """The runtime asked for, checked; "auto" takes docker where an engine answers and has the image, else process.
 
     Args:
-        choice: Which one.
+        choice: Which one; for "auto" TRIGPOINT_RUNTIME has the first word.
         docker_host: Address of the engine; DOCKER_HOST, else the local socket, when not given.
         allow_weak: Accept a kernel without Landlock.
         image: Image of the docker runtime; that of the settings when not given.
@@ -34,6 +35,8 @@ async def default_runtime(
     Raises:
         SandboxUnavailable: The one asked for, or for "auto" each of them, cannot be used here.
     """
+    if choice == "auto":
+        choice = settings().runtime
     if choice == "process":
         return await _checked(ProcessRuntime(allow_weak))
     # The engine's client takes a third of a second to import; who runs without it need not wait.

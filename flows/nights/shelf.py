@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from blocks.frozen import Frozen
 from blocks.replaced import replacing
-from flows.questions.files import read_questions
 from flows.tables.dataset import Dataset, read_dataset, slug_of
+from flows.verification.batch import gather_questions, own_questions
 from flows.verification.store import Entry, read_index
 
 
@@ -57,8 +57,9 @@ class Bench:
     def __init__(self, home: Path, name: str, build: str) -> None:
         self.dataset: Dataset = read_dataset(home / "datasets" / name)
         self._build = build
+        self._home = home
         slug = self.dataset.slug  # As the flows call it: a folder made by hand may have another kind of name.
-        self._questions = home / "questions" / f"{slug}.jsonl"
+        self._questions = own_questions(home, slug)
         self._episodes = _episodes_of(home, slug)
         self._memo = home / "nights" / f"{slug}.json"
 
@@ -70,9 +71,8 @@ class Bench:
     def standing(self) -> Standing:
         """Questions and episodes as they are on disk now."""
         index = read_index(self._episodes)
-        keys: set[str] = set()
-        if self._questions.exists():
-            keys = {each.key(self.dataset.key) for each in read_questions(self._questions).questions}
+        asked = gather_questions(self.dataset, None, (), self._home).questions
+        keys = {each.key(self.dataset.key) for each in asked}
         answered = {entry.question_key for entry in index.entries.values() if entry.final}
         return Standing(len(keys), len(keys - answered), index.entries)
 

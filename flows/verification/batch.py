@@ -61,6 +61,11 @@ class Asked(NamedTuple):
     problems: tuple[str, ...]
 
 
+def own_questions(home: Path, slug: str) -> Path:
+    """Where the question flow leaves a dataset's questions."""
+    return home / "questions" / f"{slug}.jsonl"
+
+
 def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], home: Path) -> Asked:
     """The questions named by the user: a file, plain words, or else the dataset's own file under the home.
 
@@ -72,13 +77,14 @@ def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], ho
     """
     questions = [question_from_text(text) for text in ask]
     problems: tuple[str, ...] = ()
-    own = home / "questions" / f"{dataset.slug}.jsonl"
-    if file is None and not questions and own.exists():
+    own = own_questions(home, dataset.slug)
+    # Where no candidate was kept the file is empty: nothing is asked, and nothing is wrong with it.
+    if file is None and not questions and own.exists() and own.stat().st_size:
         file = own
     if file is not None:
         read = read_questions(file)
         strangers = [each for each in read.questions if each.dataset_key not in (None, dataset.key)]
-        questions += [each for each in read.questions if each not in strangers]
+        questions += [each for each in read.questions if each.dataset_key in (None, dataset.key)]
         problems = (
             *map(str, read.problems),
             *(f"{file}: {each.id} was made for another dataset, or for an earlier state of it." for each in strangers),

@@ -57,6 +57,13 @@ async def test_an_engine_asked_for_by_name_is_never_replaced_by_another_runtime(
     assert fallback.runtime.name == "process"
 
 
+async def test_the_runtime_of_the_machine_holds_for_saved_pools_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIGPOINT_RUNTIME", "docker")
+    settings.cache_clear()
+    with pytest.raises(SandboxUnavailable, match=r"/nowhere/docker\.sock"):
+        await SandboxPoolBlock(docker_host=DockerHost(base_url="unix:///nowhere/docker.sock")).get_pool()
+
+
 def test_nonsense_is_refused() -> None:
     for nonsense in ({"runtime": "chroot"}, {"max_sandboxes": 0}, {"limits": {"max_sessions": 0}}, {"image": ""}):
         with pytest.raises(ValidationError):

@@ -41,6 +41,21 @@ def test_questions_without_an_episode_are_open(tmp_path: Path) -> None:
     assert standing.asked_since(standing) == []
 
 
+def test_questions_of_another_state_of_the_dataset_are_not_open(tmp_path: Path) -> None:
+    put(tmp_path, "alpha")
+    ask(tmp_path, "alpha", "How many?")
+    with (tmp_path / "questions" / "alpha.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "old", "text": "How few?", "dataset_key": "f" * 64}) + "\n")
+    standing = Bench(tmp_path, "alpha", "").standing()
+    assert (standing.questions, standing.unanswered) == (1, 1)
+
+
+def test_a_dataset_nothing_could_be_asked_of_has_nothing_open(tmp_path: Path) -> None:
+    put(tmp_path, "alpha")
+    ask(tmp_path, "alpha")
+    assert Bench(tmp_path, "alpha", "").standing().questions == 0
+
+
 def test_what_is_finished_stays_so_until_data_options_questions_or_code_change(tmp_path: Path) -> None:
     put(tmp_path, "alpha")
     ask(tmp_path, "alpha", "How many?")

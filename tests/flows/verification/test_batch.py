@@ -57,6 +57,12 @@ def test_questions_come_from_words_file_or_home(tmp_path: Path) -> None:
     assert len(gather_questions(dataset, file, [], home).problems) == 1
 
 
+def test_a_file_that_was_left_without_a_question_asks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "questions").mkdir()
+    (tmp_path / "questions" / "sales.jsonl").touch()
+    assert gather_questions(read_dataset(table(tmp_path)), None, [], tmp_path) == ((), ())
+
+
 def test_questions_of_another_state_of_the_dataset_are_left_out(tmp_path: Path) -> None:
     dataset = read_dataset(table(tmp_path))
     file = tmp_path / "q.jsonl"

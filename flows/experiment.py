@@ -94,20 +94,14 @@ async def _run(inputs: Inputs, options: ExperimentOptions) -> ExperimentReport |
 
 
 async def _asked(work: Experiment, desk: ModelDesk, tally: Tally) -> ExperimentReport:
-    """Ask the rows, and write the outputs whatever happens."""
+    """Ask the rows, and show how far they are."""
     progress = ProgressArtifact(work.sheet.count, "Rows")
 
     async def ended(result: Result | None) -> None:
         tally.advance("rows", work.sheet.count)
         await progress.advance()
 
-    run = run_name(flow_run.id)
-    try:
-        await work.ask(desk.seat, ended)
-    except BaseException:
-        work.write(run)
-        raise
-    return await asyncio.to_thread(work.write, run)
+    return await work.run(run_name(flow_run.id), desk.seat, ended, tally.warn)
 
 
 async def _listed(provider: str, options: ExperimentOptions) -> ModelList:

@@ -83,7 +83,7 @@ class ExperimentReport(Frozen):
         parts += [f"{self.warning} with a warning"] if self.warning else []
         parts += [f"{self.error} failed"] if self.error else []
         left = self.rows - self.ok - self.warning - self.error
-        parts += [f"{left} not asked"] if left else []
+        parts += [f"{left} open"] if left else []
         return f"{self.rows} rows: {', '.join(parts)}"
 
     def table(self) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from blocks.errors import UserError
 from flows.matrix.asking import Asker
@@ -18,6 +20,7 @@ from flows.matrix.options import ExperimentOptions
 from flows.matrix.outputs import Output, named_output
 from flows.matrix.page import page
 from flows.matrix.records import Result
+from flows.matrix.refreshing import kept_fresh
 from flows.matrix.report import Comparison, ExperimentReport
 from flows.matrix.sampling import COLUMNS
 from flows.matrix.sheet import Row, Sheet
@@ -25,6 +28,7 @@ from flows.matrix.side_by_side import SideBySide
 from flows.matrix.store import RowStore, set_aside
 from flows.matrix.tables import Columns, write_table, write_text
 
+Ended = Callable[[Result | None], Awaitable[None]]
 INPUTS = "Give -p PROMPT.txt -e EXPERIMENTS.csv, or `--init FOLDER` for samples of both."
 
 
@@ -58,6 +62,8 @@ class Experiment:
     notes: list[str] = field(default_factory=list)
     """What the user should know before it begins."""
     earlier: int = 0
+    _writing: Lock = field(default_factory=Lock)
+    """Held while outputs are written: a run that ends waits for a writing that it has begun."""
 
     @property
     def rows(self) -> RowStore:
@@ -69,7 +75,30 @@ class Experiment:
         """What makes its rows ready."""
         return Drafter(self.composer, self.output, self.options, seat_of)
 
-    async def ask(self, seat_of: SeatOf, ended: Callable[[Result | None], Awaitable[None]]) -> None:
+    async def run(self, name: str, seat_of: SeatOf, ended: Ended, warn: Callable[[str], None]) -> ExperimentReport:
+        """Ask the rows; the outputs keep up with them, and are written at the end whatever it is.
+
+        Args:
+            name: The run's.
+            seat_of: As for `ask`.
+            ended: As for `ask`.
+            warn: Given what goes wrong with an output on the way.
+
+        Raises:
+            JournalError: The journal cannot be used.
+            UserError: A result could not be kept, or an output not be written.
+        """
+        write = partial(self.write, name)
+        try:
+            # What has been printed cannot be made anew.
+            async with nullcontext() if self.output.stdout else kept_fresh(write, self._more_than_before, warn):
+                await self.ask(seat_of, ended)
+        except BaseException:
+            write()
+            raise
+        return await asyncio.to_thread(write)
+
+    async def ask(self, seat_of: SeatOf, ended: Ended) -> None:
         """Ask every row that has no answer yet.
 
         Args:
@@ -101,16 +130,25 @@ class Experiment:
         Args:
             run: The run's name.
         """
-        columns = Columns.of(self.sheet.variables, self._results(), flatten=self.options.flatten)
+        with self._writing:
+            return self._written(run, self.rows.ended(finished_order=self.options.order == "finished"))
+
+    def _more_than_before(self) -> int:
+        """How many rows have a result; 0 as long as the table of an earlier run may have more."""
+        ended = len(self.rows.order)
+        return ended if ended >= min(self.rows.found, self.sheet.count) else 0
+
+    def _written(self, run: str, ended: Iterable[int]) -> ExperimentReport:
+        columns = Columns.of(self.sheet.variables, self._results(ended), flatten=self.options.flatten)
         comparison, sides = Comparison(), SideBySide(self.options.side_by_side)
         places: dict[Path | None, array[int]] = {}
-        for result in self._results():
+        for result in self._results(ended):
             comparison.add(result)
             sides.add(result)
             place = self.output.place_of({**result.variables, "provider": result.provider, "model": result.model})
-            places.setdefault(place, array("q")).append(result.row)
+            places.setdefault(place, array("Q")).append(result.row)
         for place, numbers in places.items():
-            write_table(place, columns, self._chosen(numbers))
+            write_table(place, columns, self._results(numbers))
         report = comparison.report(
             run,
             rows=self.sheet.count,
@@ -131,11 +169,8 @@ class Experiment:
         write_text(self.output.page, text)
         return report.model_copy(update={"page": str(self.output.page.absolute())})
 
-    def _results(self) -> Iterator[Result]:
-        return self.rows.results(finished_order=self.options.order == "finished")
-
-    def _chosen(self, numbers: Sequence[int]) -> Iterator[Result]:
-        return (result for number in numbers if (result := self.rows.result(number)) is not None)
+    def _results(self, numbers: Iterable[int]) -> Iterator[Result]:
+        return map(self.rows.result, numbers)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from array import array
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,28 +93,22 @@ class RowStore(Closing):
             if pending is not None:
                 await asyncio.wait([pending])
 
-    def results(self, *, finished_order: bool = False) -> Iterator[Result]:
-        """The results of this run's rows, those of earlier runs among them.
+    def ended(self, *, finished_order: bool = False) -> array[int]:
+        """Numbers of this run's rows that have a result at this moment, be it of an earlier run.
 
         Args:
             finished_order: As they finished, not by row.
         """
-        rows = self.order if finished_order else range(1, len(self._places))
-        for row in rows:
-            if self._places[row] != NOWHERE:
-                yield self._load(row)
+        return self.order[:] if finished_order else array("Q", sorted(self.order))
 
-    def result(self, row: int) -> Result | None:
-        """A row's result, if it has one."""
-        return None if self._places[row] == NOWHERE else self._load(row)
+    def result(self, row: int) -> Result:
+        """A row's result, once it has one."""
+        result = self._parsed(self._places[row])
+        return result if result.row == row else result.model_copy(update={"row": row})
 
     def close(self) -> None:
         """Let the file go; may be called again."""
         self._file.close()
-
-    def _load(self, row: int) -> Result:
-        result = self._parsed(self._places[row])
-        return result if result.row == row else result.model_copy(update={"row": row})
 
     def _parsed(self, place: int) -> Result:
         try:

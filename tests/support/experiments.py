@@ -80,23 +80,15 @@ class Bench:
                 warn=self.warnings.append, spending=chosen.spending(),
             )  # fmt: skip
             async with desk_of as desk:
-                return await self._work(work, desk, chosen, ended)
+                return await self._work(work, desk, ended)
 
-    @staticmethod
-    async def _work(
-        work: Experiment, desk: ModelDesk, options: ExperimentOptions, ended: Ended
-    ) -> ExperimentReport | CheckReport:
+    async def _work(self, work: Experiment, desk: ModelDesk, ended: Ended) -> ExperimentReport | CheckReport:
         async def told(result: Result | None) -> None:
             ended(result)
 
-        if options.validate_only:
+        if work.options.validate_only:
             return await Checker(work, desk.seat, desk.listed).check()
-        try:
-            await work.ask(desk.seat, told)
-        except BaseException:
-            work.write("test")
-            raise
-        return work.write("test")
+        return await work.run("test", desk.seat, told, self.warnings.append)
 
     def rows(self, path: str = "results.csv") -> list[dict[str, str]]:
         """The rows of a CSV it wrote."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from blocks.chat.adaptive import FIRST
 from blocks.errors import UserError
+from flows.matrix import refreshing
 from flows.matrix.records import Result
 from flows.matrix.store import RowStore
 from tests.support.experiments import Bench
@@ -96,6 +98,72 @@ async def test_an_interrupted_run_has_written_what_it_had(bench: Bench) -> None:
     assert [(row["row"], row["status"]) for row in bench.rows()] == [("2", "ok")]
 
 
+class Held:
+    """A behaviour that answers at once, but for the calls that say `held`: those wait."""
+
+    def __init__(self) -> None:
+        self.released = False
+
+    async def __call__(self, ask: Ask) -> Answer:
+        if "held" in ask.last:
+            await until(lambda: self.released)
+        return Answer(content=json.dumps({"about": ask.last}))
+
+
+async def test_the_table_grows_while_rows_are_asked(bench: Bench) -> None:
+    bench.experiments("provider,model,topic", *(f"compatible,m,{topic}" for topic in ("a", "held", "b")))
+    held = Held()
+    with ModelServer(held) as server:
+        running = asyncio.create_task(bench.run(**on(server, flatten=True, report=True)))
+        await until(lambda: bench.output.exists() and len(bench.rows()) == 2)
+        page = bench.output.with_name("results.csv.html")
+        await until(lambda: page.exists() and "3 rows: 2 ok, 1 open" in page.read_text())
+        assert not running.done()
+        assert [(row["row"], row["about"][-2:]) for row in bench.rows()] == [("1", "a."), ("3", "b.")]
+        held.released = True
+        await running
+    assert [row["row"] for row in bench.rows()] == ["1", "2", "3"]
+
+
+async def test_the_table_of_an_earlier_run_stays_until_there_is_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = ["a", "b", "c"]
+    bench.experiments("provider,model,topic", *(f"compatible,m,{topic}" for topic in topics))
+    held = Held()
+    with ModelServer(held) as server:
+        await bench.run(**on(server))
+        monkeypatch.setattr(refreshing, "PAUSE_S", 0.001)
+        earlier = bench.output.read_bytes()
+        bench.experiments("provider,model,topic", *(f"compatible,m,{topic}" for topic in ["a", "held", *topics[1:]]))
+        running = asyncio.create_task(bench.run(**on(server, sequential=True)))
+        await until(lambda: len(server.asks) == 4)
+        await asyncio.sleep(0.3)
+        assert bench.output.read_bytes() == earlier, "one row is known by now, and the table has three"
+        held.released = True
+        await running
+    assert len(bench.rows()) == 4
+
+
+async def test_a_table_that_cannot_be_written_on_the_way_is_told_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refreshing, "PAUSE_S", 0.001)
+    bench.experiments("provider,model,topic", *(f"compatible,m,{topic}" for topic in ("a", "held", "b", "c")))
+    bench.output.with_name("results.csv.rows.jsonl").touch()
+    bench.output.mkdir()
+    held = Held()
+    with ModelServer(held) as server:
+        running = asyncio.create_task(bench.run(**on(server)))
+        await until(lambda: bool(bench.warnings) and len(bench.lines()) == 3)
+        bench.output.rmdir()
+        held.released = True
+        report = await running
+    (warning,) = [each for each in bench.warnings if "results.csv" in each]
+    assert "results.csv cannot be written: Is a directory." in warning
+    assert report.ok == len(bench.rows()) == 4
+
+
 async def test_a_row_that_reaches_the_disk_while_the_run_is_cancelled_is_in_the_table(tmp_path: Path) -> None:
     rows = [Result(row=number, provider="p", model="m", variables={}, status="ok") for number in (1, 2)]
     with RowStore(tmp_path / "rows.jsonl") as store:
@@ -108,7 +176,7 @@ async def test_a_row_that_reaches_the_disk_while_the_run_is_cancelled_is_in_the_
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await store.settle()
-        assert list(store.results()) == rows
+        assert [store.result(row) for row in store.ended()] == rows
         assert [task.cancelled() for task in adding] == [True, True]
 
 
@@ -356,8 +424,9 @@ async def test_two_runs_at_once_do_not_write_one_file(bench: Bench) -> None:
             await first
 
 
-async def test_what_a_run_holds_does_not_grow_with_its_rows(bench: Bench) -> None:
+async def test_what_a_run_holds_does_not_grow_with_its_rows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A little of what the benchmark `test_experiment` does with as many rows as one likes."""
+    monkeypatch.setattr(refreshing, "PAUSE_S", 3600)  # A table that is being written holds a file now and then.
     rows = 600
     bench.experiments("provider,model,topic", *(f"mock,m{n % 3},topic {n}" for n in range(rows)))
     seen: list[tuple[int, int, int]] = []

@@ -44,6 +44,11 @@ class ModelSeat:
         """The endpoint's id, for keys."""
         return self.address.endpoint.id
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds it is worth waiting for, where it is out of order; its client does not wait."""
+        return self.block.retry.max_breaker_wait_s
+
     async def client(self) -> ModelClient:
         """What asks it.
 
@@ -51,7 +56,9 @@ class ModelSeat:
             ChatError: Key or address are unusable.
         """
         if self._client is None:
-            self._client = self.block.get_client(journal=self.desk.journal)
+            # Who has other models to ask need not wait for one that is out of order.
+            retry = self.block.retry.model_copy(update={"max_breaker_wait_s": 0.0})
+            self._client = self.block.model_copy(update={"retry": retry}).get_client(journal=self.desk.journal)
         return self._client
 
     async def window(self) -> int | None:

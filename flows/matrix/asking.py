@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from blocks.chat.errors import (
+    BreakerOpen,
     BudgetSpent,
     ChatError,
     JournalError,
@@ -20,6 +21,7 @@ from blocks.chat.errors import (
 )
 from blocks.chat.models import ChatReply
 from blocks.errors import TrigpointError, UserError
+from flows.matrix.absences import Absences, Place
 from flows.matrix.drafting import Draft, Drafter
 from flows.matrix.estimating import estimated_tokens
 from flows.matrix.options import ExperimentOptions
@@ -43,6 +45,7 @@ class Asker:
         options: How it is run.
         store: Keeps results.
         ended: Given the result of each row that ended; None: an earlier run had finished it.
+        warn: Given what people may want to know at once.
     """
 
     def __init__(
@@ -51,12 +54,21 @@ class Asker:
         options: ExperimentOptions,
         store: RowStore,
         ended: Callable[[Result | None], Awaitable[None]],
+        warn: Callable[[str], None],
     ) -> None:
-        self._drafter, self._options, self._store, self._ended = drafter, options, store, ended
-        self._hopeless: dict[tuple[str, str], str] = {}
+        self._drafter, self._options, self._store, self._ended, self._warn = drafter, options, store, ended, warn
+        self._hopeless: dict[Place, str] = {}
+        self._absences = Absences()
 
-    async def ask(self, row: Row) -> None:
+    async def ask(self, row: Row, *, again: bool) -> float | None:
         """See to it that a row has a result; whatever is wrong with it is its result.
+
+        Args:
+            row: The row.
+            again: Whether it was put aside before: then there is nothing left that could be done meanwhile.
+
+        Returns:
+            None: it has one. Else its model is away, and for how many seconds there is no use in asking it.
 
         Raises:
             JournalError: The journal cannot be used.
@@ -68,11 +80,33 @@ class Asker:
             raise
         except TrigpointError as error:
             await self._keep(_failed(row, error))
-            return
+            return None
         if await self._known(draft):
             await self._ended(None)
-            return
-        await self._keep(await self._answered(draft))
+            return None
+        result = await self._answered_unless_away(draft)
+        if isinstance(result, BreakerOpen):
+            patient = result.probe_s <= draft.seat.patience_s
+            if patient or not again:
+                # Where it is away for too long the next round says so, when all others have been asked.
+                return result.probe_s if patient else 0.0
+            result = _unsent(draft, result)
+        await self._keep(result)
+        return None
+
+    async def _answered_unless_away(self, draft: Draft) -> Result | BreakerOpen:
+        place = (draft.row.provider, draft.row.model)
+        if away := self._absences.away(place):
+            return away
+        try:
+            result = await self._answered(draft)
+        except BreakerOpen as error:
+            if self._absences.met(place, error):
+                self._warn(f"{error.message} Its rows are put aside, the others go on.")
+            return error
+        if self._absences.over(place):
+            self._warn(f"{'/'.join(place)} is asked again.")
+        return result
 
     async def _known(self, draft: Draft) -> bool:
         """Whether an earlier run has finished this call; its result is the row's, under the row's own variables."""
@@ -87,7 +121,7 @@ class Asker:
         return True
 
     async def _answered(self, draft: Draft) -> Result:
-        row, place = draft.row, (draft.row.provider, draft.row.model)
+        place = (draft.row.provider, draft.row.model)
         estimate, window = estimated_tokens(draft.prompt), None
         try:
             if place in self._hopeless:
@@ -96,13 +130,14 @@ class Asker:
             window = await draft.seat.window() if self._options.check_context else None
             warnings = [*_missing(draft.missing), *window_warnings(estimate, window, self._options.context_share)]
             reply = await client.complete(draft.request)
-        except JournalError:
+        except (JournalError, BreakerOpen):
             raise
         except TrigpointError as error:
+            if isinstance(error, ChatError) and (away := self._absences.failed(place, error)):
+                raise away from error
             if isinstance(error, HOPELESS):
                 self._hopeless.setdefault(place, str(error))
-            found = window or getattr(error, "window", None)
-            return _failed(row, error, call_key=draft.key, input_tokens=estimate, context_window=found)
+            return _unsent(draft, error, window or getattr(error, "window", None))
         return _result(draft, reply, [*warnings, *_reply(reply)], estimate, window)
 
     async def _keep(self, result: Result) -> None:
@@ -132,6 +167,11 @@ def _result(draft: Draft, reply: ChatReply, warnings: list[str], estimate: int, 
         attempts=usage.requests,
         started_at=answered - timedelta(seconds=reply.latency_s) if answered else None,
     )
+
+
+def _unsent(draft: Draft, error: TrigpointError, window: int | None = None) -> Result:
+    estimate = estimated_tokens(draft.prompt)
+    return _failed(draft.row, error, call_key=draft.key, input_tokens=estimate, context_window=window)
 
 
 def _failed(row: Row, error: TrigpointError, **known: Any) -> Result:

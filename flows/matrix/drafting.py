@@ -28,6 +28,11 @@ class Seat(Protocol):
         """The endpoint's id, for keys."""
         ...
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds it is worth waiting for, where it is out of order."""
+        ...
+
     async def client(self) -> ChatClient:
         """What asks it.
 

@@ -15,7 +15,7 @@ from blocks.errors import UserError
 from flows.matrix.asking import Asker
 from flows.matrix.composing import Composer
 from flows.matrix.drafting import Drafter, SeatOf
-from flows.matrix.lanes import work_through
+from flows.matrix.lanes import Lanes
 from flows.matrix.options import ExperimentOptions
 from flows.matrix.outputs import Output, named_output
 from flows.matrix.page import page
@@ -82,7 +82,7 @@ class Experiment:
             name: The run's.
             seat_of: As for `ask`.
             ended: As for `ask`.
-            warn: Given what goes wrong with an output on the way.
+            warn: As for `ask`.
 
         Raises:
             JournalError: The journal cannot be used.
@@ -92,18 +92,19 @@ class Experiment:
         try:
             # What has been printed cannot be made anew.
             async with nullcontext() if self.output.stdout else kept_fresh(write, self._more_than_before, warn):
-                await self.ask(seat_of, ended)
+                await self.ask(seat_of, ended, warn)
         except BaseException:
             write()
             raise
         return await asyncio.to_thread(write)
 
-    async def ask(self, seat_of: SeatOf, ended: Ended) -> None:
+    async def ask(self, seat_of: SeatOf, ended: Ended, warn: Callable[[str], None]) -> None:
         """Ask every row that has no answer yet.
 
         Args:
             seat_of: Finds models.
             ended: Given each row's result as it ends; None: an earlier run had finished it.
+            warn: Given what people may want to know at once.
 
         Raises:
             JournalError: The journal cannot be used.
@@ -114,13 +115,9 @@ class Experiment:
             self.earlier += result is None
             await ended(result)
 
-        asker = Asker(self.drafter(seat_of), self.options, self.rows, told)
-
-        async def work(row: Row) -> None:
-            await asker.ask(row)
-
+        asker = Asker(self.drafter(seat_of), self.options, self.rows, told, warn)
         try:
-            await work_through(self.sheet, self.options, work)
+            await Lanes(self.sheet, self.options, asker.ask).run()
         finally:
             await self.rows.settle()
 

@@ -139,7 +139,7 @@ class ChatModel(Block):
             ChatError: See `address`.
             JournalError: The journal cannot be opened.
             UnknownPrice: The budget caps money, and the block has no price.
-            UserError: The store's address is in a block that is not there.
+            UserError: The client opens the store, and its address is in a block that is not there.
         """
         address = self.address(offline=offline)
         rules = self._rules()
@@ -147,11 +147,10 @@ class ChatModel(Block):
         if not offline:
             for model in (address.model, *self.fallback_models):
                 check_price(rules.plan, model, prices)
-        place = self.journal or installed_store()
-        own = journal is None and not (offline and isinstance(place, Path) and not place.exists())
+        own = None if journal is not None else self._own_journal(only_if_there=offline)
         return ModelClient(
             address.endpoint,
-            journal=Journal(place) if own else journal,
+            journal=own or journal,
             replay=replay,
             offline=offline,
             retry=self.retry,
@@ -162,8 +161,12 @@ class ChatModel(Block):
             fallback=self.fallback_models,
             extra=self.extra,
             trust_proxy=settings().trust_proxy,
-            owns_journal=own,
+            owns_journal=own is not None,
         )
+
+    def _own_journal(self, *, only_if_there: bool) -> Journal | None:
+        place = self.journal or installed_store()
+        return None if only_if_there and isinstance(place, Path) and not place.exists() else Journal(place)
 
     def _rules(self) -> Rules:
         return Rules(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from pydantic import SecretStr
-from sqlalchemy import URL, Connection, create_engine, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Connection, Table, create_engine, make_url
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
@@ -26,9 +26,6 @@ BUSY_TIMEOUT_S = 60.0
 
 WRITER_LOCK = int.from_bytes(b"trigpt", "big")
 """PostgreSQL's advisory lock of whoever writes."""
-
-INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""INSERT with ON CONFLICT, by the name of the dialect."""
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +67,15 @@ def backend_of(place: Place) -> Backend:
         JournalError: The URL is not one of PostgreSQL.
     """
     return SqliteFile(place) if isinstance(place, Path) else PostgresDatabase(place)
+
+
+def insert_into(table: Table, dialect: str) -> Any:
+    """INSERT with ON CONFLICT, in the words of the dialect of that name."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # 40 ms of every start, and most stores are files.
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 class SqliteFile:

@@ -15,14 +15,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from blocks.chat import exported, rows
-from blocks.chat.backends import INSERT, Place, backend_of
+from blocks.chat.backends import Place, backend_of, insert_into
 from blocks.chat.database import Chore, Database, finished
 from blocks.chat.models import ChatReply
 from blocks.chat.owners import appear, life, new_owner, present
@@ -42,7 +42,6 @@ POLL_S = (0.02, 1.0)
 T = TypeVar("T")
 
 _HOLDER = select(owners.c.owner, owners.c.beat).join(claims).where(claims.c.key == bindparam("key"))
-_ENTER = {name: insert(owners).on_conflict_do_nothing() for name, insert in INSERT.items()}
 _CLAIM = insert(claims)
 _UNCLAIM = delete(claims).where(claims.c.key == bindparam("of_key"))
 _GIVE_BACK = _UNCLAIM.where(claims.c.owner == bindparam("of_owner"))
@@ -51,6 +50,11 @@ _LEAVE = delete(owners).where(owners.c.owner == bindparam("of_owner"))
 _LEAVE_IDLE = delete(owners).where(owners.c.owner.not_in(select(claims.c.owner)))
 
 log = logging.getLogger(__name__)
+
+
+@cache
+def _entering(dialect: str) -> Any:
+    return insert_into(owners, dialect).on_conflict_do_nothing()
 
 
 class Replies(Protocol):
@@ -207,7 +211,7 @@ class Journal(Closing):
         self._enter(connection)
 
     def _enter(self, connection: Connection) -> None:
-        connection.execute(_ENTER[connection.dialect.name], {"owner": self._owner, "beat": 0})
+        connection.execute(_entering(connection.dialect.name), {"owner": self._owner, "beat": 0})
 
     def _beat(self, connection: Connection) -> None:
         connection.execute(_BEAT, {"of_owner": self._owner})

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from blocks.chat.backends import INSERT
+from blocks.chat.backends import insert_into
 from blocks.chat.models import ChatReply, ChatRequest, Message, Sampling, Tool, Usage
 from blocks.chat.prices import Price
 from blocks.chat.records import JournalRecord
@@ -35,11 +36,16 @@ _FIND = select(*_REPLY_COLUMNS).where(calls.c.key == bindparam("key"))
 _FIND_MESSAGES = select(messages.c.digest, messages.c.id).where(
     messages.c.digest.in_(bindparam("digests", expanding=True))
 )
-_ADD_CALL = {
-    name: insert(calls).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    for name, insert in INSERT.items()
-}
-_ADD_MESSAGES = {name: insert(messages).on_conflict_do_nothing() for name, insert in INSERT.items()}
+
+
+@cache
+def _add_call(dialect: str) -> Any:
+    return insert_into(calls, dialect).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+
+
+@cache
+def _add_messages(dialect: str) -> Any:
+    return insert_into(messages, dialect).on_conflict_do_nothing()
 
 
 def reply(connection: Connection, key: str) -> ChatReply | None:
@@ -82,7 +88,7 @@ def add(connection: Connection, record: JournalRecord) -> bool:
         "raw": record.raw,
         **record.usage.model_dump(),
     }
-    return connection.execute(_ADD_CALL[connection.dialect.name], row).rowcount == 1
+    return connection.execute(_add_call(connection.dialect.name), row).rowcount == 1
 
 
 def keys_in_order(connection: Connection) -> list[str]:
@@ -143,7 +149,7 @@ def _message_ids(connection: Connection, sent: Iterable[Message]) -> list[int]:
     fresh = {digest: body for digest, body in zip(digests, bodies, strict=True) if digest not in known}
     if fresh:
         rows = [{"digest": digest, "body": body} for digest, body in fresh.items()]
-        connection.execute(_ADD_MESSAGES[connection.dialect.name], rows)
+        connection.execute(_add_messages(connection.dialect.name), rows)
         known |= _known_messages(connection, list(fresh))
     return [known[digest] for digest in digests]
 

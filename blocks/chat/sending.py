@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -27,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from blocks.chat.backends import INSERT
+from blocks.chat.backends import insert_into
 from blocks.chat.breaker import FAILURES, SPEAKS_NOT, Breaker, BreakerChange, Seen
 from blocks.chat.budget import Amount, Caps
 from blocks.chat.limits import WINDOW_S, Limits, Used
@@ -102,23 +103,19 @@ _KEY = ("day", "run", "flow", "endpoint", "asked_model", "outcome")
 _SUMS = tuple(column.name for column in attempts.c if column.name not in _KEY)
 
 
+@cache
 def _entry(dialect: str) -> Any:
-    entry = INSERT[dialect](attempts)
+    entry = insert_into(attempts, dialect)
     added = {name: attempts.c[name] + entry.excluded[name] for name in _SUMS}
     return entry.on_conflict_do_update(index_elements=list(_KEY), set_=added)
 
 
-_ENTRY = {dialect: _entry(dialect) for dialect in INSERT}
-
-
+@cache
 def _put(dialect: str) -> Any:
-    entry = INSERT[dialect](breakers)
+    entry = insert_into(breakers, dialect)
     return entry.on_conflict_do_update(
         index_elements=["endpoint", "asked_model"], set_={name: entry.excluded[name] for name in Breaker._fields}
     )
-
-
-_PUT = {dialect: _put(dialect) for dialect in INSERT}
 
 
 def handle(connection: Connection, desk: Desk, batch: Batch, *, again: bool, now: float | None = None) -> None:
@@ -311,7 +308,7 @@ def _enter(connection: Connection, endpoint: str, origin: Origin, found: Iterabl
             sums[key][index] += took[name]
     rows = [dict(zip((*_KEY, *_SUMS), (*key, *values), strict=True)) for key, values in sums.items()]
     if rows:
-        connection.execute(_ENTRY[connection.dialect.name], rows)
+        connection.execute(_entry(connection.dialect.name), rows)
 
 
 def _tell_breaker(
@@ -335,7 +332,7 @@ def _tell_breaker(
 
 def _keep(connection: Connection, desk: Desk, model: str, breaker: Breaker) -> None:
     row: Mapping[str, Any] = {"endpoint": desk.endpoint, "asked_model": model, **breaker._asdict()}
-    connection.execute(_PUT[connection.dialect.name], dict(row))
+    connection.execute(_put(connection.dialect.name), dict(row))
 
 
 def _bury(connection: Connection, desk: Desk, now: float) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select, text
 
-from blocks.chat.backends import INSERT
+from blocks.chat.backends import insert_into
 from blocks.chat.journal import Journal
 from blocks.chat.ledger import SUMS, daily
 from blocks.chat.schema import calls, messages, spent
@@ -96,7 +96,7 @@ def _compact(connection: Connection) -> None:
 def _trim(connection: Connection, day: str) -> int:
     old = daily().where(calls.c.created_at < day).subquery()
     columns = ("day", "endpoint", "asked_model", *SUMS)
-    entry = INSERT[connection.dialect.name](spent).from_select(
+    entry = insert_into(spent, connection.dialect.name).from_select(
         columns, select(*(old.c[name] for name in columns)).where(text("true"))
     )
     added = {name: spent.c[name] + entry.excluded[name] for name in SUMS}

@@ -43,7 +43,11 @@ async def test_from_a_name_to_an_answer(tmp_path: Path) -> None:
     assert KEY not in repr(model)
 
 
-async def test_a_shared_journal_stays_open(tmp_path: Path) -> None:
+async def test_a_shared_journal_stays_open_and_no_store_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # That may ask a Prefect server, and the one who lends a journal has looked for it off the event loop.
+    monkeypatch.setattr("blocks.chat_model.installed_store", lambda: pytest.fail("looked for"))
     with ModelServer() as server, Journal(tmp_path / "store.db") as journal:
         model = ChatModel(model=MODEL, base_url=server.base_url)
         async with model.get_client(journal=journal) as client:
@@ -88,7 +92,7 @@ def test_the_block_is_in_the_collection_under_a_name_of_its_own() -> None:
     assert parse_model is not None
 
 
-def test_the_client_needs_no_prefect_and_the_models_no_http_library() -> None:
+def test_the_client_needs_no_prefect_nor_postgresql_and_the_models_no_http_library() -> None:
     program = (
         "import json, sys; import blocks.chat.models, blocks.chat.errors; early = sorted(sys.modules);"
         "import blocks.chat.client; print(json.dumps([early, sorted(sys.modules)]))"
@@ -96,4 +100,4 @@ def test_the_client_needs_no_prefect_and_the_models_no_http_library() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     early, late = json.loads(done.stdout)
     assert not {"httpx", "sqlalchemy", "prefect"} & set(early)
-    assert "prefect" not in late
+    assert not {"prefect", "sqlalchemy.dialects.postgresql"} & set(late)

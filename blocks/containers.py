@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import docker
-import requests
 from docker.errors import APIError, NotFound
 
 from blocks.remains import Box, Run, ending
 from blocks.sandboxes.attached import last_end, remove
 from blocks.sandboxes.container import LABEL_OWNER, LABEL_ROLE
-from blocks.sandboxes.engine import Engine, explain
+from blocks.sandboxes.engine import Engine
 from blocks.sandboxes.holders import holder_of, name_of
 from blocks.sandboxes.orphans import is_orphan
 
@@ -24,7 +22,6 @@ PREFECT_RUN = "io.prefect.flow-run-id"
 FLOW_ROLE = "flow"
 _MEMORY_S = 7 * 86400
 """How far back the engine's events are asked for; it keeps the last few hundred only."""
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +42,7 @@ class Containers:
         Raises:
             SandboxUnavailable: The engine does not answer, or may not be used.
         """
-        return await self._ask(_boxes)
+        return await asyncio.to_thread(self._engine.ask, _boxes)
 
     async def how_ended(self, run: Run) -> str:
         """How the container a flow run was in ended, in words; empty while it runs, and where the engine forgot it.
@@ -53,7 +50,7 @@ class Containers:
         Raises:
             SandboxUnavailable: The engine does not answer, or may not be used.
         """
-        return await self._ask(lambda client: _how_ended(client, run))
+        return await asyncio.to_thread(self._engine.ask, lambda client: _how_ended(client, run))
 
     async def end(self, box: Box, grace_s: float = 10.0) -> None:
         """Stop a container (SIGTERM, then SIGKILL after the grace) and remove it.
@@ -61,23 +58,11 @@ class Containers:
         Raises:
             SandboxUnavailable: The engine does not answer, or may not be used.
         """
-        await self._ask(lambda client: _end(client, box, grace_s))
+        await asyncio.to_thread(self._engine.ask, lambda client: _end(client, box, grace_s))
 
     def close(self) -> None:
         """Let go of the engine."""
         self._engine.close()
-
-    async def _ask(self, question: Callable[[docker.APIClient], T]) -> T:
-        return await asyncio.to_thread(self._asked, question)
-
-    def _asked(self, question: Callable[[docker.APIClient], T]) -> T:
-        client = self._engine.client()
-        try:
-            return question(client)
-        except (requests.exceptions.RequestException, APIError) as error:
-            raise explain(self._engine.url, error) from error
-        finally:
-            client.close()
 
 
 def _boxes(client: docker.APIClient) -> list[Box]:

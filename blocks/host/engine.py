@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import requests
 from docker.errors import APIError, ImageNotFound
 from docker.types import DeviceRequest
 
@@ -18,7 +17,7 @@ from blocks.host.gpu import look_at_driver
 from blocks.host.machine import free_space
 from blocks.sandboxes.attached import remove
 from blocks.sandboxes.container import LABEL_OWNER, LABEL_PROTOCOL, Facts
-from blocks.sandboxes.engine import Engine, explain
+from blocks.sandboxes.engine import Engine
 from blocks.sandboxes.owner import owner_tag
 from blocks.settings import settings
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION
@@ -30,7 +29,6 @@ LABEL_SOURCE = "trigpoint.source"
 LABEL_PROBE = "trigpoint.probe"
 _SCRIPTS = Path(__file__).resolve().parents[2] / ".ci"
 _LOCAL = "unix://"
-_GONE = (requests.exceptions.RequestException, APIError)
 _TOOLKIT = "Install the NVIDIA container toolkit, `nvidia-ctk runtime configure --runtime=docker`, restart the engine."
 
 
@@ -38,24 +36,22 @@ def look_at_engine(needs: HostNeeds) -> tuple[list[Finding], Facts | None]:
     """What there is to say of the engine; its facts, where it answers."""
     engine = Engine(needs.docker_host)
     try:
-        client = engine.client()
+        return engine.ask(lambda client: _look(client, engine.url, needs))
     except SandboxUnavailable as error:
         return [wrong("engine", error.message, error.remedy), *look_at_driver(needs.gpu)], None
-    try:
-        info = client.info()
-        facts = Facts.of(info)
-        found = [_version(engine.url, facts), *_limits(facts), *_room(engine.url, info, needs.free_gib)]
-        found += [
-            _image(client, "sandbox image", settings().sandbox_image, "sandbox-image"),
-            _image(client, "flow image", settings().flow_image, "flow-image"),
-        ]
-        return [*found, *_gpu(client, engine.url, info, needs.gpu)], facts
-    except _GONE as error:
-        told = explain(engine.url, error)
-        return [wrong("engine", told.message, told.remedy)], None
     finally:
-        client.close()
         engine.close()
+
+
+def _look(client: docker.APIClient, url: str, needs: HostNeeds) -> tuple[list[Finding], Facts]:
+    info = client.info()
+    facts = Facts.of(info)
+    images = [
+        _image(client, "sandbox image", settings().sandbox_image, "sandbox-image"),
+        _image(client, "flow image", settings().flow_image, "flow-image"),
+    ]
+    found = [_version(url, facts), *_limits(facts), *_room(url, info, needs.free_gib), *images]
+    return [*found, *_gpu(client, url, info, needs.gpu)], facts
 
 
 def _version(url: str, facts: Facts) -> Finding:

@@ -15,6 +15,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from blocks.errors import SandboxError
+from blocks.sandboxes.engine import GONE
 from blocks.sandboxes.holders import parked_name
 from blocks.sandboxes.runtime import OUT_OF_MEMORY, Diagnostics, Transport
 from blocks.sandboxes.streams import Demultiplexer, byte_stream
@@ -28,8 +29,6 @@ DEATH_PATIENCE_S = 10.0
 CUT_PATIENCE_S = 2.0
 """Seconds a container whose stream was cut gets before it is removed by force."""
 REMOVAL_DEADLINE_S = 20.0
-GONE = (requests.exceptions.RequestException, APIError)
-"""What the engine's client raises when the engine, or what it was asked about, is not there."""
 
 
 class DockerTransport(Transport):

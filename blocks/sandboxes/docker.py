@@ -13,25 +13,23 @@ import itertools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import docker
 from docker.errors import APIError, ImageNotFound
 
 from blocks.errors import SandboxError, SandboxUnavailable
 from blocks.sandboxes import container, owner, warm
-from blocks.sandboxes.attached import GONE, DockerTransport, is_running, remove
-from blocks.sandboxes.engine import Engine, explain
+from blocks.sandboxes.attached import DockerTransport, is_running, remove
+from blocks.sandboxes.engine import GONE, Engine, explain
 from blocks.sandboxes.holders import Holder, fingerprint, holder_of, name_of
 from blocks.sandboxes.models import SandboxLimits
 from blocks.sandboxes.orphans import is_orphan
 from blocks.sandboxes.runtime import Runtime, program_options
 from blocks.settings import settings
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +83,7 @@ class DockerRuntime(Runtime):
         Raises:
             SandboxUnavailable: It does not, or may not be used, or the image is missing or speaks another protocol.
         """
-        await asyncio.to_thread(self._check)
+        await asyncio.to_thread(self._engine.ask, self._look)
 
     async def identity(self) -> str:
         """The id of the image.
@@ -115,7 +113,7 @@ class DockerRuntime(Runtime):
 
     async def reap(self) -> int:
         """Remove containers of owners that no longer live: processes of this host, or of containers that are gone."""
-        return await asyncio.to_thread(self._reap)
+        return await asyncio.to_thread(self._engine.ask, _reap)
 
     async def fingerprint(self, limits: SandboxLimits, sha256: str) -> str:
         """By which a warm sandbox of this realm, image, limits and dataset is found.
@@ -137,34 +135,15 @@ class DockerRuntime(Runtime):
 
     async def parked(self) -> list[str]:
         """Fingerprints of the containers of this realm that wait."""
-        return await self._ask(lambda client: warm.parked(client, self.realm))
+        return await asyncio.to_thread(self._engine.ask, lambda client: warm.parked(client, self.realm))
 
     async def trim(self, keep: int) -> int:
         """Remove waiting containers until no more than `keep` are left, those that end soonest first."""
-        return await self._ask(lambda client: warm.trim(client, self.realm, keep, remove))
+        return await asyncio.to_thread(self._engine.ask, lambda client: warm.trim(client, self.realm, keep))
 
     def close(self) -> None:
         """Let go of the engine: ends the tunnel to one behind ssh. May be called again."""
         self._engine.close()
-
-    def _check(self) -> None:
-        client = self._engine.client()
-        try:
-            self._look(client)
-        finally:
-            client.close()
-
-    async def _ask(self, question: Callable[[docker.APIClient], T]) -> T:
-        def asked() -> T:
-            client = self._engine.client()
-            try:
-                return question(client)
-            except GONE as error:
-                raise explain(self._engine.url, error) from error
-            finally:
-                client.close()
-
-        return await asyncio.to_thread(asked)
 
     def _look(self, client: docker.APIClient) -> tuple[container.Facts, Image]:
         """The engine's facts and the image, asked once: a rebuilt sandbox must be made of the same image."""
@@ -289,20 +268,15 @@ class DockerRuntime(Runtime):
             return SandboxError(f"The Docker engine refused the sandbox: {words}")
         return explain(self._engine.url, error)
 
-    def _reap(self) -> int:
-        client = self._engine.client()
-        count = 0
-        try:
-            for found in client.containers(all=True, filters={"label": container.LABEL_OWNER}):
-                if is_orphan(client, found):
-                    logger.info("removing container %s, left by %s", name_of(found), holder_of(found).owner or "nobody")
-                    remove(client, found["Id"])
-                    count += 1
-        except GONE as error:
-            raise explain(self._engine.url, error) from error
-        finally:
-            client.close()
-        return count
+
+def _reap(client: docker.APIClient) -> int:
+    count = 0
+    for found in client.containers(all=True, filters={"label": container.LABEL_OWNER}):
+        if is_orphan(client, found):
+            logger.info("removing container %s, left by %s", name_of(found), holder_of(found).owner or "nobody")
+            remove(client, found["Id"])
+            count += 1
+    return count
 
 
 def _check_protocol(image: str, labels: Mapping[str, str]) -> None:

@@ -12,18 +12,23 @@ import tempfile
 import threading
 import urllib.parse
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
-from docker.errors import DockerException
+import requests
+from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 
 from blocks.errors import SandboxUnavailable
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
+GONE = (requests.exceptions.RequestException, APIError)
+"""What the engine's client raises when the engine, or what it was asked about, is not there."""
 DEFAULT_URL = "unix:///var/run/docker.sock"
 REQUEST_TIMEOUT_S = 60
 TUNNEL_DEADLINE_S = 30.0
@@ -71,6 +76,20 @@ class Engine:
             if not tunnel.ends_within(TUNNEL_DEATH_S):
                 raise
         return self._connect(self._tunnelled().local_url)
+
+    def ask(self, question: Callable[[docker.APIClient], T]) -> T:
+        """What a question finds out; it is given a client of its own.
+
+        Raises:
+            SandboxUnavailable: The engine does not answer, or may not be used.
+        """
+        client = self.client()
+        try:
+            return question(client)
+        except GONE as error:
+            raise explain(self.url, error) from error
+        finally:
+            client.close()
 
     def close(self) -> None:
         """End the tunnel of an ssh engine. May be called again; it also ends with this process."""

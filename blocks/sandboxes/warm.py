@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import docker
 from docker.errors import APIError
 
+from blocks.sandboxes.attached import remove
 from blocks.sandboxes.container import LABEL_OWNER
 from blocks.sandboxes.holders import (
     Holder,
@@ -66,14 +67,13 @@ def sign(client: docker.APIClient, container_id: str, holder: Holder) -> None:
         client.rename(container_id, wanted)
 
 
-def trim(client: docker.APIClient, realm: str, keep: int, remove: Callable[[docker.APIClient, str], None]) -> int:
+def trim(client: docker.APIClient, realm: str, keep: int) -> int:
     """Remove what waits in a realm until no more than `keep` are left, the next to end first; how many that were.
 
     Args:
         client: The engine's.
         realm: Whose cap it is for; what waits for others is left alone.
         keep: How many may stay.
-        remove: Removes a container and waits until it is gone.
     """
     gone = 0
     for _ in range(_ROUNDS):

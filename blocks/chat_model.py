@@ -24,11 +24,10 @@ from blocks.chat.models import Sampling
 from blocks.chat.orders import Origin
 from blocks.chat.prices import Price
 from blocks.chat.retry import RetryPolicy
-from blocks.errors import UserError
 from blocks.settings import settings
 from blocks.store import installed_store
 
-__all__ = ["ChatModel", "parse_model", "saved_model"]
+__all__ = ["ChatModel", "parse_model"]
 
 
 class ChatModel(Block):
@@ -182,19 +181,3 @@ def _origin() -> Origin:
     if context is None or context.flow_run is None:
         return Origin()
     return Origin(str(context.flow_run.id), context.flow.name if context.flow else "")
-
-
-async def saved_model(name: str) -> ChatModel:
-    """A saved block, with its key.
-
-    Raises:
-        UserError: No block of that name is saved.
-    """
-    try:
-        saved: ChatModel = await ChatModel.aload(name)
-    except ValueError as error:
-        raise UserError(
-            f"No Chat Model block is saved as {name!r}.",
-            "Make one on the Blocks page, or name one of `prefect block ls`.",
-        ) from error
-    return saved

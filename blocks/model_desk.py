@@ -17,7 +17,8 @@ from blocks.chat.errors import ChatError, UnknownModelName
 from blocks.chat.journal import Journal
 from blocks.chat.listing import list_models, ollama_window
 from blocks.chat.models import ListedModel, Sampling
-from blocks.chat_model import ChatModel, saved_model
+from blocks.chat_model import ChatModel
+from blocks.saved import saved
 from blocks.settings import settings
 from blocks.specs import NO_LIMIT, Spending
 from blocks.spending import limited
@@ -173,7 +174,7 @@ class ModelDesk:
         # Said by each row, so the block's own defaults are none.
         given: dict[str, Any] = {"timeout_s": self._timeout_s, "max_in_flight": self._in_flight(provider)}
         if provider == "block":
-            return (await saved_model(model)).model_copy(update=given)
+            return (await saved(ChatModel, model)).model_copy(update=given)
         given["sampling"] = Sampling(temperature=None, max_tokens=None)
         if provider == "compatible":
             if not self._base_url:

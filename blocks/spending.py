@@ -12,7 +12,7 @@ from blocks.chat.errors import ChatError
 from blocks.chat.listing import list_models
 from blocks.chat.prices import Price
 from blocks.chat_model import ChatModel
-from blocks.errors import UserError
+from blocks.saved import saved
 from blocks.settings import settings
 from blocks.specs import Spending
 
@@ -31,7 +31,7 @@ async def limited(block: ChatModel, spending: Spending) -> ChatModel:
     named: dict[str, Any] = {
         "requests_per_minute": spending.requests_per_minute,
         "tokens_per_minute": spending.tokens_per_minute,
-        "budget": None if spending.budget is None else await _saved(spending.budget),
+        "budget": None if spending.budget is None else await saved(Budget, spending.budget),
     }
     chosen = block.model_copy(update={key: it for key, it in named.items() if it is not None})
     if spending.run_caps:
@@ -58,14 +58,3 @@ async def _priced(block: ChatModel) -> ChatModel:
         return block
     price = Price(input_usd_per_mtok=found.input_usd_per_mtok, output_usd_per_mtok=found.output_usd_per_mtok)
     return block.model_copy(update={"price": price})
-
-
-async def _saved(name: str) -> Budget:
-    name = name.removeprefix("block:")
-    try:
-        saved: Budget = await Budget.aload(name)
-    except ValueError as error:
-        raise UserError(
-            f"No Budget block is saved as {name!r}.", "Make one on the Blocks page, or name one of `prefect block ls`."
-        ) from error
-    return saved

@@ -15,9 +15,8 @@ from pydantic import SecretStr
 from blocks.chat.backends import Place
 from blocks.chat.journal import Journal
 from blocks.errors import UserError
+from blocks.saved import SAVED
 from blocks.settings import settings
-
-SAVED = "block:"
 
 
 def installed_store() -> Place:

@@ -27,10 +27,11 @@ from blocks import collection
 from blocks.automations import put_automations
 from blocks.command_line import DONE, NOTHING_DONE, print_error
 from blocks.errors import UserError
+from blocks.saved import SAVED
 from blocks.settings import settings
 from blocks.slots import LIMIT_NAME, ensure_limit
 from blocks.storage import shared_storage
-from blocks.store import SAVED, installed_store
+from blocks.store import installed_store
 
 STORAGE, STORE = "TRIGPOINT_STORAGE", "TRIGPOINT_STORE_URL"
 PoolType = Literal["docker", "kubernetes"]

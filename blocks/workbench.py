@@ -16,9 +16,10 @@ from prefect.runtime import flow_run
 from blocks.chat.client import ModelClient
 from blocks.chat.exported import ReplayJournal
 from blocks.chat.outages import Outage, outages
-from blocks.chat_model import ChatModel, saved_model
+from blocks.chat_model import ChatModel
 from blocks.incidents import event_observer
 from blocks.sandboxes import SandboxPool, default_runtime
+from blocks.saved import SAVED, saved
 from blocks.settings import settings
 from blocks.slots import container_slot, ensure_limit, free_slots, realm
 from blocks.specs import ModelSpec, PoolSpec
@@ -36,8 +37,6 @@ class Workbench:
     endpoint: str
 
 
-SAVED = "block:"
-"""What the name of a saved Chat Model block begins with."""
 _pools: dict[PoolSpec, SandboxPool] = {}
 _current: ContextVar[Workbench | None] = ContextVar("workbench", default=None)
 _current_pool: ContextVar[SandboxPool | None] = ContextVar("sandboxes", default=None)
@@ -147,7 +146,7 @@ async def model_block(model: ModelSpec) -> ChatModel:
     """
     given = {"max_in_flight": model.max_in_flight} | ({"base_url": model.base_url} if model.base_url else {})
     name = model.model
-    block = await saved_model(name.removeprefix(SAVED)) if name.startswith(SAVED) else ChatModel(model=name)
+    block = await saved(ChatModel, name) if name.startswith(SAVED) else ChatModel(model=name)
     return block.model_copy(update=given)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
-from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
 from blocks.chat.breaker import BreakerChange, BreakerObserver
-from blocks.incidents import related_to
+from blocks.incidents import run_around
 
 EVENT = "trigpoint.model.breaker"
 """What the name of the event begins with; `.open` or `.closed` follows."""
@@ -18,8 +17,7 @@ RESOURCE = "trigpoint.model"
 
 def breaker_observer() -> BreakerObserver:
     """Emits each opening and closing as an event that names the flow run around this call and its work queue."""
-    context = FlowRunContext.get()
-    related = related_to(context.flow_run) if context is not None and context.flow_run is not None else []
+    related = run_around()
 
     def emit(change: BreakerChange) -> None:
         emit_event(

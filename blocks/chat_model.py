@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
@@ -17,7 +17,7 @@ from blocks.budget import Budget
 from blocks.chat.admission import Rules, check_price
 from blocks.chat.budget import BudgetPlan
 from blocks.chat.client import ModelClient
-from blocks.chat.endpoints import ModelAddress, parse_model
+from blocks.chat.endpoints import ModelAddress, Provider, parse_model
 from blocks.chat.journal import Journal, Replies
 from blocks.chat.limits import Limits
 from blocks.chat.models import Sampling
@@ -76,8 +76,7 @@ class ChatModel(Block):
         str | None, Field(title="Base URL", description="address of an OpenAI-compatible API, with its /v1")
     ] = None
     provider: Annotated[
-        Literal["openrouter", "openai", "ollama", "compatible", "mock"] | None,
-        Field(title="Provider", description="overrides what the model's name and the base URL say"),
+        Provider | None, Field(title="Provider", description="overrides what the model's name and the base URL say")
     ] = None
     api_key: Annotated[
         SecretStr | None, Field(title="API key", description="empty: from the environment variable of the provider")

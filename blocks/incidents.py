@@ -6,7 +6,6 @@ from uuid import UUID
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
-from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
@@ -22,8 +21,7 @@ def event_observer() -> Observer:
 
     Prefect names the innermost run by itself, but a part of a run has no work queue: its deployed one has.
     """
-    context = FlowRunContext.get()
-    related = related_to(context.flow_run) if context is not None and context.flow_run is not None else []
+    related = run_around()
 
     def emit(incident: Incident) -> None:
         emit_event(EVENT, resource=_resource(incident), related=related, payload=_payload(incident))
@@ -43,17 +41,21 @@ def _resource(incident: Incident) -> dict[str, str]:
     }
 
 
-def related_to(run: FlowRun) -> list[dict[str, str]]:
-    """A flow run, its work queue and its work pool as an event names them."""
+def run_around() -> list[dict[str, str]]:
+    """The flow run around this call, its work queue and its work pool, as an event names them; outside of any none."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    if run is None:
+        return []
     named = (
         ("flow-run", run.id, run.name),
         ("work-queue", run.work_queue_id, run.work_queue_name),
         ("work-pool", run.work_pool_id, run.work_pool_name),
     )
-    return [_asrelated_to(role, each, name) for role, each, name in named if each is not None]
+    return [_related(role, each, name) for role, each, name in named if each is not None]
 
 
-def _asrelated_to(role: str, each: UUID, name: str | None) -> dict[str, str]:
+def _related(role: str, each: UUID, name: str | None) -> dict[str, str]:
     return {
         "prefect.resource.id": f"prefect.{role}.{each}",
         "prefect.resource.role": role,

@@ -45,6 +45,11 @@ class Breaker(NamedTuple):
     streak_since: float = 0.0
     reason: str = ""
 
+    @classmethod
+    def of(cls, row: object) -> Breaker:
+        """As a row of the store has it."""
+        return cls(*(getattr(row, name) for name in cls._fields))
+
     def wait_s(self, now: float) -> float:
         """Seconds until it is worth asking again; 0: a call may go now."""
         wait = 0.0 if self.state == "closed" else max(0.0, self.probe_at - now)

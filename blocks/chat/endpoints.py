@@ -36,11 +36,13 @@ class _Known:
     needs_key: bool
 
 
-PROVIDERS: Mapping[str, _Known] = {
+PROVIDERS: Mapping[Provider, _Known] = {
     "openrouter": _Known("https://openrouter.ai/api/v1", None, "OPENROUTER_API_KEY", needs_key=True),
     "openai": _Known("https://api.openai.com/v1", "OPENAI_BASE_URL", "OPENAI_API_KEY", needs_key=True),
     "ollama": _Known("http://127.0.0.1:11434", "OLLAMA_HOST", "OLLAMA_API_KEY", needs_key=False),
 }
+_PREFIXES: Mapping[str, Provider] = {name: name for name in (*PROVIDERS, "mock")}
+"""What a model's name can begin with."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def parse_model(
 
 def _split(name: str, base_url: str, provider: Provider | None) -> tuple[Provider, str]:
     prefix, slash, rest = name.partition("/")
-    if not name or (slash and (prefix in PROVIDERS or prefix == "mock") and not rest.strip("/")):
+    if not name or (slash and prefix in _PREFIXES and not rest.strip("/")):
         raise UnknownModelName(f"The model name '{name}' names no model.", f"Write {EXAMPLES}.")
     if provider is not None:
         if provider == "compatible" and not base_url:
@@ -163,17 +165,12 @@ def _split(name: str, base_url: str, provider: Provider | None) -> tuple[Provide
         return provider, rest if prefix == provider and not base_url else name
     if base_url:
         return ("ollama", rest) if prefix == "ollama" and slash else ("compatible", name)
-    if slash and (prefix in PROVIDERS or prefix == "mock"):
-        return _as_provider(prefix), rest
+    if slash and prefix in _PREFIXES:
+        return _PREFIXES[prefix], rest
     remedy = f"Write {EXAMPLES}, or give the base URL of the server that has it."
     if slash:
         raise UnknownModelName(f"'{prefix}' in the model name '{name}' is no provider.", remedy)
     raise UnknownModelName(f"The model name '{name}' says no provider.", remedy)
-
-
-def _as_provider(prefix: str) -> Provider:
-    names: dict[str, Provider] = {"openrouter": "openrouter", "openai": "openai", "ollama": "ollama", "mock": "mock"}
-    return names[prefix]
 
 
 def _key(given: SecretStr | None, found: str | None, variable: str) -> SecretStr | None:

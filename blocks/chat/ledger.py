@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
 
 from blocks.chat.journal import Journal
-from blocks.chat.schema import attempts, calls, spent
+from blocks.chat.schema import ATTEMPT_SUMS, attempts, calls, spent
 from blocks.frozen import Frozen
 
 
@@ -85,7 +85,7 @@ async def spending(
     """
     wanted = {"run": run, "flow": flow, "asked_model": model}
     names = [attempts.c["asked_model" if name == "model" else name].label(name) for name in by]
-    sums = [func.sum(attempts.c[name]).label(name) for name in _ATTEMPT_SUMS]
+    sums = [func.sum(attempts.c[name]).label(name) for name in ATTEMPT_SUMS]
     query = select(*names, *sums).group_by(*names).order_by(*names)
     for name, value in wanted.items():
         query = query if value is None else query.where(attempts.c[name] == value)
@@ -94,11 +94,6 @@ async def spending(
     return await journal.query(
         lambda connection: tuple(Spending.model_validate(dict(row._mapping)) for row in connection.execute(query))
     )
-
-
-_ATTEMPT_SUMS = (
-    "requests", "prompt_tokens", "completion_tokens", "cost_usd", "unreported", "charged_tokens", "charged_nanodollars",
-)  # fmt: skip
 
 
 async def totals(

@@ -56,7 +56,7 @@ def _outages(connection: Connection) -> tuple[Outage, ...]:
             since=datetime.fromtimestamp(row.since, UTC),
             trips=row.trips,
             reason=row.reason,
-            wait_s=Breaker(*(getattr(row, name) for name in Breaker._fields)).wait_s(now),
+            wait_s=Breaker.of(row).wait_s(now),
         )
         for row in connection.execute(query)
     )

@@ -151,6 +151,8 @@ attempts = Table(
     Index("traffic_attempts_run", "run"),
     comment="Every HTTP request that was sent, answered or not, added up.",
 )
+ATTEMPT_SUMS = tuple(column.name for column in attempts.c if not column.primary_key)
+"""What the ledger adds up of requests."""
 
 breakers = Table(
     "traffic_breakers",

@@ -34,7 +34,7 @@ from blocks.chat.budget import Amount, Caps
 from blocks.chat.limits import WINDOW_S, Limits, Used
 from blocks.chat.orders import Batch, Broken, Decision, Desk, Go, Order, Origin, Return, Spent, Wait
 from blocks.chat.owners import life, present
-from blocks.chat.schema import attempts, breakers, sends
+from blocks.chat.schema import ATTEMPT_SUMS, attempts, breakers, sends
 
 KEPT_S = 2 * WINDOW_S
 """How long a request that has come back stays in `sends`."""
@@ -100,13 +100,12 @@ _RESERVED = {
     for scope in _SCOPES
 }
 _KEY = ("day", "run", "flow", "endpoint", "asked_model", "outcome")
-_SUMS = tuple(column.name for column in attempts.c if column.name not in _KEY)
 
 
 @cache
 def _entry(dialect: str) -> Any:
     entry = insert_into(attempts, dialect)
-    added = {name: attempts.c[name] + entry.excluded[name] for name in _SUMS}
+    added = {name: attempts.c[name] + entry.excluded[name] for name in ATTEMPT_SUMS}
     return entry.on_conflict_do_update(index_elements=list(_KEY), set_=added)
 
 
@@ -155,7 +154,7 @@ def clock(connection: Connection) -> float:
 
 def _known_breakers(connection: Connection, desk: Desk) -> dict[str, Breaker]:
     rows = connection.execute(_BREAKERS, {"of_endpoint": desk.endpoint})
-    return {row.asked_model: Breaker(*(getattr(row, name) for name in Breaker._fields)) for row in rows}
+    return {row.asked_model: Breaker.of(row) for row in rows}
 
 
 def _decide(connection: Connection, desk: Desk, batch: Batch, known: dict[str, Breaker], now: float) -> list[Decision]:
@@ -292,7 +291,7 @@ def _settle(connection: Connection, desk: Desk, batch: Batch, known: dict[str, B
 
 def _enter(connection: Connection, endpoint: str, origin: Origin, found: Iterable[Return]) -> None:
     """Adds what came back to the ledger."""
-    sums: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0] * len(_SUMS))
+    sums: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0] * len(ATTEMPT_SUMS))
     for each in found:
         key = (each.day, origin.run, origin.flow, endpoint, each.model, each.outcome)
         took = {
@@ -304,9 +303,9 @@ def _enter(connection: Connection, endpoint: str, origin: Origin, found: Iterabl
             "charged_tokens": each.tokens,
             "charged_nanodollars": each.nanodollars,
         }
-        for index, name in enumerate(_SUMS):
+        for index, name in enumerate(ATTEMPT_SUMS):
             sums[key][index] += took[name]
-    rows = [dict(zip((*_KEY, *_SUMS), (*key, *values), strict=True)) for key, values in sums.items()]
+    rows = [dict(zip((*_KEY, *ATTEMPT_SUMS), (*key, *values), strict=True)) for key, values in sums.items()]
     if rows:
         connection.execute(_entry(connection.dialect.name), rows)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import threading
 import weakref
@@ -14,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from blocks.digests import file_digest
 from blocks.errors import SandboxError, TrigpointError
 from blocks.sandboxes.models import Observer, SandboxLimits
 from blocks.sandboxes.runtime import Runtime, Transport
@@ -130,7 +130,7 @@ class SandboxPool:
 
     async def _fingerprint(self, dataset: Path) -> tuple[str, str]:
         """Of the file, and of a sandbox with it."""
-        sha256 = await asyncio.to_thread(_sha256, dataset)
+        sha256 = await asyncio.to_thread(file_digest, dataset)
         return sha256, await self.runtime.fingerprint(self.limits, sha256)
 
     async def _warm(self, dataset: Path, slug: str) -> Sandbox | None:
@@ -187,11 +187,6 @@ class SandboxPool:
                 return transport
             await transport.close()
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _has_started(transport: Transport) -> bool:

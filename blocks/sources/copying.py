@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from blocks.sources.models import Fetched, FetchLimits, Progress, Reference, SourceError, file_digest, too_large
+from blocks.digests import file_digest
+from blocks.sources.models import Fetched, FetchLimits, Progress, Reference, SourceError, too_large
 
 _CHUNK = 1 << 20
 T = TypeVar("T")

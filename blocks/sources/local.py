@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from blocks.digests import file_digest
 from blocks.sources.archives import extract_table
 from blocks.sources.copying import Copy, in_thread, landed
 from blocks.sources.models import (
@@ -22,7 +23,6 @@ from blocks.sources.models import (
     Progress,
     Reference,
     SourceError,
-    file_digest,
 )
 
 

@@ -123,9 +123,3 @@ def too_large(what: str, size: int | None, limits: FetchLimits) -> SourceRefused
     """The refusal of what is over the cap; `size` is None where only that much is known."""
     much = f"has {size:,} bytes, more than" if size is not None else "has more than"
     return SourceRefused(f"{what} {much} the {limits.max_bytes:,} taken.", "Raise --max-mib if you want it.")
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from blocks.digests import file_digest
 from blocks.errors import DatasetError
 from blocks.objects import ObjectStore
-from blocks.sources.models import file_digest
 from blocks.together import together
 from flows.sharing.deciding import FileName, Held, Manifest, Taken, datasets_to_take
 from flows.tables.cards import read_card

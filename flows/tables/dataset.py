@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from blocks.digests import file_digest
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
 
 MAX_BYTES = 2**30
 """Largest file taken by default, bytes; the sandbox has its own, equal limit."""
-_CHUNK = 1 << 20
 
 
 class DatasetCard(BaseModel):
@@ -139,11 +139,7 @@ def _data_file(path: Path) -> Path:
 @lru_cache(maxsize=256)
 def _sha256(file: Path, state: tuple[int, ...]) -> str:
     """Of the content; a run asks several times, and reads a file anew only when its `state` has changed."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_digest(file)
 
 
 def _card(file: Path) -> DatasetCard:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from blocks.digests import file_digest
 from blocks.errors import UserError
-from blocks.sources.models import PACKED_ENDINGS, TABLE_ENDINGS, Reference, file_digest
+from blocks.sources.models import PACKED_ENDINGS, TABLE_ENDINGS, Reference
 from flows.tables.arrivals import Arrival, is_staged
 from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, read_card, read_sketch
 from flows.tables.dataset import slug_of

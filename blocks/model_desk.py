@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from blocks.chat_model import ChatModel
 from blocks.saved import saved
 from blocks.settings import settings
 from blocks.specs import NO_LIMIT, Spending
-from blocks.spending import limited
+from blocks.spending import limited, listed_models
 from blocks.store import installed_store
 
 
@@ -98,7 +98,7 @@ class ModelDesk:
         self._base_url, self._timeout_s, self._in_flight, self._warn = base_url, timeout_s, in_flight, warn
         self._spending = spending
         self._seats: dict[tuple[str, str, str], ModelSeat] = {}
-        self._lists: dict[str, asyncio.Task[dict[str, ListedModel]]] = {}
+        self._lists: dict[str, asyncio.Task[Mapping[str, ListedModel]]] = {}
         self._shown: dict[tuple[str, str], asyncio.Task[int | None]] = {}
 
     async def seat(self, provider: str, model: str, extra: dict[str, Any]) -> ModelSeat:
@@ -115,7 +115,7 @@ class ModelDesk:
         """
         key = (provider, model, json.dumps(extra, sort_keys=True))
         if key not in self._seats:
-            block = await limited(await self._block(provider, model), self._spending)
+            block = await limited(await self._block(provider, model), self._spending, self._listing)
             block = block.model_copy(update={"extra": {**block.extra, **extra}})
             self._seats.setdefault(key, ModelSeat(self, block, block.address(offline=True)))
         return self._seats[key]
@@ -127,9 +127,7 @@ class ModelDesk:
             if place not in self._shown:
                 self._shown[place] = asyncio.create_task(self._show(endpoint, model))
             return await asyncio.shield(self._shown[place])
-        if endpoint.id not in self._lists:
-            self._lists[endpoint.id] = asyncio.create_task(self._list(endpoint))
-        listed = (await asyncio.shield(self._lists[endpoint.id])).get(model)
+        listed = (await self._listing(endpoint)).get(model)
         return listed.window if listed else None
 
     async def listed(self, provider: str, model: str) -> bool | None:
@@ -140,12 +138,9 @@ class ModelDesk:
         """
         block = (await self.seat(provider, model, {})).block
         address = block.address()
-        await self.window(address.endpoint, address.model)
         if address.endpoint.provider == "mock":
             return True
-        if address.endpoint.id not in self._lists:
-            self._lists[address.endpoint.id] = asyncio.create_task(self._list(address.endpoint))
-        found = await asyncio.shield(self._lists[address.endpoint.id])
+        found = await self._listing(address.endpoint)
         return (address.model in found or f"{address.model}:latest" in found) if found else None
 
     async def aclose(self) -> None:
@@ -156,11 +151,18 @@ class ModelDesk:
         for seat in self._seats.values():
             await seat.aclose()
 
-    async def _list(self, endpoint: Endpoint) -> dict[str, ListedModel]:
+    async def _listing(self, endpoint: Endpoint) -> Mapping[str, ListedModel]:
+        """An endpoint's list, asked once; empty where it gives none."""
+        # By account: with another key the same address may answer.
+        if endpoint.account not in self._lists:
+            self._lists[endpoint.account] = asyncio.create_task(self._list(endpoint))
+        return await asyncio.shield(self._lists[endpoint.account])
+
+    async def _list(self, endpoint: Endpoint) -> Mapping[str, ListedModel]:
         try:
-            return {model.id: model for model in await list_models(endpoint, trust_proxy=settings().trust_proxy)}
+            return await listed_models(endpoint)
         except ChatError as error:
-            self._warn(f"{endpoint.id} lists no models, so context sizes are not checked: {error.message}")
+            self._warn(f"{endpoint.id} lists no models, so sizes and prices there are unknown: {error.message}")
             return {}
 
     async def _show(self, endpoint: Endpoint, model: str) -> int | None:

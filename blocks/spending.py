@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
 from blocks.budget import Budget
+from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import ChatError
 from blocks.chat.listing import list_models
+from blocks.chat.models import ListedModel
 from blocks.chat.prices import Price
 from blocks.chat_model import ChatModel
 from blocks.saved import saved
 from blocks.settings import settings
 from blocks.specs import Spending
 
+Listing: TypeAlias = Callable[[Endpoint], Awaitable[Mapping[str, ListedModel]]]
+"""The models that an endpoint lists, by name; may raise a `ChatError`."""
+
 log = logging.getLogger(__name__)
 
 
-async def limited(block: ChatModel, spending: Spending) -> ChatModel:
+async def listed_models(endpoint: Endpoint) -> Mapping[str, ListedModel]:
+    """The models that an endpoint lists, by name.
+
+    Raises:
+        ChatError: It cannot be asked, or answers with no list of models.
+    """
+    return {model.id: model for model in await list_models(endpoint, trust_proxy=settings().trust_proxy)}
+
+
+async def limited(block: ChatModel, spending: Spending, listing: Listing = listed_models) -> ChatModel:
     """The block with what a run names in place of its own; caps of the run are added to those of a budget.
 
-    Where money is capped and the block has no price, the provider's list is asked for one.
+    Args:
+        block: The block.
+        spending: What the run names.
+        listing: Asked for a price where money is capped and the block has none.
 
     Raises:
         UserError: No Budget block of that name is saved.
@@ -38,22 +56,21 @@ async def limited(block: ChatModel, spending: Spending) -> ChatModel:
         budget = chosen.budget or Budget()
         run = budget.run.tightened(spending.run_caps)
         chosen = chosen.model_copy(update={"budget": budget.model_copy(update={"run": run})})
-    return await _priced(chosen)
+    return await _priced(chosen, listing)
 
 
-async def _priced(block: ChatModel) -> ChatModel:
+async def _priced(block: ChatModel, listing: Listing) -> ChatModel:
     if block.price is not None or block.budget is None:
         return block
     address = block.address()
     if not block.budget.plan().has_money(address.model):
         return block
     try:
-        listed = {model.id: model for model in await list_models(address.endpoint, trust_proxy=settings().trust_proxy)}
+        found = (await listing(address.endpoint)).get(address.model)
     except ChatError as error:
         # Whoever makes the client says what follows from it: no price, no budget of money.
         log.info("no price of %s: %s", address.model, error)
         return block
-    found = listed.get(address.model)
     if found is None or found.input_usd_per_mtok is None or found.output_usd_per_mtok is None:
         return block
     price = Price(input_usd_per_mtok=found.input_usd_per_mtok, output_usd_per_mtok=found.output_usd_per_mtok)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from blocks.chat.budget import Caps
 from blocks.chat.errors import UnknownPrice
 from blocks.chat.prices import Price
 from blocks.chat_model import ChatModel
+from blocks.model_desk import model_desk
 from blocks.specs import Spending
 from blocks.spending import limited
 from tests.support.model_server import ModelServer
@@ -34,6 +37,27 @@ async def test_a_cap_on_money_takes_the_price_that_the_provider_lists(server: Mo
     own = Price(input_usd_per_mtok=1, output_usd_per_mtok=2)
     assert (await limited(block.model_copy(update={"price": own}), DOLLAR)).price == own, "the user knows better"
     assert (await limited(block, Spending(run_caps=Caps(requests=5)))).price is None, "nobody needs to know"
+
+
+async def test_models_wanted_at_once_ask_their_provider_for_its_list_once(server: ModelServer) -> None:
+    asked: list[Any] = []
+
+    def page(body: Any) -> Any:
+        asked.append(body)
+        return {"data": [{**LISTED, "context_length": 4096}]}
+
+    server.pages["/v1/models"] = page
+    desk_of = model_desk(
+        base_url=server.base_url, timeout_s=600.0, in_flight=lambda provider: 4, warn=pytest.fail, spending=DOLLAR
+    )
+    async with desk_of as desk:
+        seats = await asyncio.gather(*(desk.seat("compatible", "coder", {"top_k": n % 2}) for n in range(6)))
+        assert [seat is seats[n % 2] for n, seat in enumerate(seats)] == [True] * 6
+        assert {seat.block.price for seat in seats} == {Price(input_usd_per_mtok=0.22, output_usd_per_mtok=0.95)}
+        assert await seats[0].window() == 4096
+        assert await desk.listed("compatible", "coder") is True
+        assert await desk.listed("compatible", "another") is False
+    assert len(asked) == 1
 
 
 async def test_where_nobody_knows_the_price_nothing_is_sent(server: ModelServer) -> None:

@@ -201,7 +201,7 @@ async def model_desk(
     Raises:
         JournalError: The journal cannot be opened.
     """
-    place = installed_store()
+    place = await asyncio.to_thread(installed_store)
     with await asyncio.to_thread(Journal, place) as journal:
         desk = ModelDesk(
             journal, base_url=base_url, timeout_s=timeout_s, in_flight=in_flight, spending=spending, warn=warn

@@ -11,12 +11,12 @@ from uuid import uuid4
 
 from tenacity import AsyncRetrying, retry_if_not_exception_type, stop_after_attempt, wait_random_exponential
 
+from blocks.drivers import FINAL, lacks_key, reason
 from blocks.errors import UserError
 from blocks.replaced import UNFINISHED, replacing
 
 MARKER = "trigpoint.json"
 _LAYOUT = b'{"layout": 1}\n'
-_FINAL = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 T = TypeVar("T")
 
 
@@ -245,7 +245,7 @@ class ObjectStore:
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._patience.attempts),
             wait=wait_random_exponential(multiplier=1, max=self._patience.longest_wait_s),
-            retry=retry_if_not_exception_type(_FINAL),
+            retry=retry_if_not_exception_type(FINAL),
             reraise=True,
         )
         try:
@@ -254,18 +254,17 @@ class ObjectStore:
             raise self._sentence(error) from error
 
     def _sentence(self, error: Exception) -> StorageError:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        if isinstance(error, PermissionError) or type(error).__name__ in _NO_KEY:
-            return StorageError(f"The storage {self.name} lets nobody in with this key ({reason}).", _RIGHTS)
+        said = reason(error)
+        if isinstance(error, PermissionError) or lacks_key(error):
+            return StorageError(f"The storage {self.name} lets nobody in with this key ({said}).", _RIGHTS)
         if isinstance(error, FileNotFoundError):
-            return StorageError(f"The storage {self.name} is not there, or not whole ({reason}).", _MISSING)
+            return StorageError(f"The storage {self.name} is not there, or not whole ({said}).", _MISSING)
         return StorageError(
-            f"The storage {self.name} does not answer ({reason}).",
+            f"The storage {self.name} does not answer ({said}).",
             "Check the address in its block, or run the same command again later: what was made is kept here.",
         )
 
 
-_NO_KEY = frozenset({"NoCredentialsError", "PartialCredentialsError"})  # of botocore, which need not be installed
 _RIGHTS = "Check the credentials in its block, and that they may list, read and write there."
 _MISSING = "Make the bucket or folder, mount the volume, or mend the path in its block."
 

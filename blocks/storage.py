@@ -16,6 +16,7 @@ from prefect.context import TaskRunContext
 from prefect.filesystems import SMB, LocalFileSystem, RemoteFileSystem, WritableFileSystem
 from pydantic import PrivateAttr
 
+from blocks.drivers import S3_EXTRA
 from blocks.errors import UserError
 from blocks.objects import Folder, ObjectStore, Place, Remote, StorageError
 from blocks.settings import settings
@@ -131,7 +132,7 @@ def _place(block: Block, name: str) -> Place:
         if isinstance(block, RemoteFileSystem):
             return Remote(block.basepath, block.settings)
     except ImportError as error:
-        remedy = "Install it; that of s3:// is the extra s3 of Trigpoint: pip install -e '.[s3]'"
+        remedy = f"Install it; that of s3:// is {S3_EXTRA}"
         raise UserError(f"The driver of the storage {name} is missing ({error}).", remedy) from error
     except Exception as error:  # A driver's own, at what its settings are.
         raise StorageError(f"The storage {name} cannot be opened ({error}).", "Mend its block's settings.") from error

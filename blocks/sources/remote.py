@@ -13,6 +13,7 @@ from fsspec.core import url_to_fs
 from fsspec.registry import known_implementations
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
+from blocks.drivers import FINAL, S3_EXTRA, lacks_key, reason
 from blocks.sources.archives import extract_table
 from blocks.sources.copying import Copy, in_thread, landed
 from blocks.sources.models import (
@@ -26,8 +27,7 @@ from blocks.sources.models import (
     SourceError,
 )
 
-_EXTRAS = dict.fromkeys(("s3", "s3a"), "It is the extra s3 of Trigpoint: pip install -e '.[s3]'")
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_EXTRAS = dict.fromkeys(("s3", "s3a"), f"It is {S3_EXTRA}")
 
 
 class _BrokeOff(Exception):
@@ -76,12 +76,12 @@ class RemoteFiles:
             if not paths:
                 raise SourceError(f"{self._url} names no CSV file.", "Check the address.")
             return [self._reference(system, path, one) for one in paths]
-        except _FINAL as error:
-            raise SourceError(f"{self._url} cannot be read ({_reason(error)}).", "Check address and rights.") from error
+        except FINAL as error:
+            raise SourceError(f"{self._url} cannot be read ({reason(error)}).", "Check address and rights.") from error
         except Exception as error:  # Drivers raise exceptions of their own libraries.
             if isinstance(error, SourceError):
                 raise
-            raise SourceError(f"{self._url} cannot be listed ({_reason(error)}).", _remedy(error)) from error
+            raise SourceError(f"{self._url} cannot be listed ({reason(error)}).", _remedy(error)) from error
 
     def _open(self, url: str) -> tuple[Any, str]:
         protocol = url.partition("://")[0]
@@ -92,9 +92,9 @@ class RemoteFiles:
             remedy = _EXTRAS.get(protocol, "Install that package beside Trigpoint.")
             raise SourceError(f"{needed.rstrip('.')}.", remedy) from error
         except ValueError as error:
-            raise SourceError(f"{url} cannot be opened ({_reason(error)}).", "Check the address.") from error
+            raise SourceError(f"{url} cannot be opened ({reason(error)}).", "Check the address.") from error
         except OSError as error:
-            raise SourceError(f"{url} cannot be opened ({_reason(error)}).", "Check address and rights.") from error
+            raise SourceError(f"{url} cannot be opened ({reason(error)}).", "Check address and rights.") from error
         return system, path
 
     def _paths(self, system: Any, path: str) -> list[str]:
@@ -144,11 +144,11 @@ class RemoteFiles:
                 size = copy.run(stream, arrived, reference.bytes)
         except SourceError:
             raise
-        except _FINAL as error:
-            reason = _reason(error)
-            raise SourceError(f"{reference.source} cannot be read ({reason}).", "Check address and rights.") from error
+        except FINAL as error:
+            said = reason(error)
+            raise SourceError(f"{reference.source} cannot be read ({said}).", "Check address and rights.") from error
         except Exception as error:  # Drivers raise exceptions of their own libraries.
-            raise _BrokeOff(_reason(error)) from error
+            raise _BrokeOff(reason(error)) from error
         if reference.bytes is not None and size != reference.bytes:
             raise _BrokeOff(f"{size:,} of {reference.bytes:,} bytes came")
         return size
@@ -173,10 +173,6 @@ def _version(system: Any, path: str, info: Mapping[str, Any]) -> str:
 
 
 def _remedy(error: Exception) -> str:
-    if type(error).__name__ == "NoCredentialsError":  # of botocore, which need not be installed
+    if lacks_key(error):
         return "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for what anybody may read."
     return "Try again later."
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

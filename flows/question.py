@@ -34,7 +34,7 @@ from flows.generation.recipes import Asking, Batch, Workplace
 from flows.generation.shelf import Shelf
 from flows.generation.steps import Step
 from flows.generation.workplace import open_workplace
-from flows.questions.contamination import Benchmarks, read_benchmarks
+from flows.questions.contamination import Benchmarks, shared_benchmarks
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
 from flows.runs.reports import run_name
 from flows.samples.recording import bundled_jobs
@@ -49,6 +49,7 @@ class Bench(NamedTuple):
     """What a question run works with."""
 
     pool: SandboxPool
+    benchmarks: Benchmarks | None
     client: ChatClient | None = None
     asking: Asking | None = None
 
@@ -110,12 +111,12 @@ async def _make_all(
     rows: list[SourceRow],
 ) -> None:  # fmt: skip
     """Each source's questions in turn; the sandbox is opened when the first has something to do."""
-    benchmarks, image = _benchmarks(options), await bench.pool.runtime.identity()
+    image = await bench.pool.runtime.identity()
     wording = bench.asking if options.rewords else None
     async with AsyncExitStack() as stack:
         place: Workplace | None = None
         for recipe in options.recipes(bench.asking):
-            step = Step.of(recipe, record, shelf, image_digest=image, benchmarks=benchmarks, wording=wording)
+            step = Step.of(recipe, record, shelf, image_digest=image, benchmarks=bench.benchmarks, wording=wording)
             done = entry = shelf.done(step.outcome_key)
             if entry is None:
                 if place is None:
@@ -136,17 +137,14 @@ async def _through(name: str, key: str, make: Callable[[str], Awaitable[Batch]])
 
 @asynccontextmanager
 async def _bench(options: QuestionOptions) -> AsyncIterator[Bench]:
-    """The sandboxes and, where any part of the run asks one, the model."""
-    if options.asks_a_model:
-        async with workbench(options.pool(), options.model_spec()) as bench:
-            yield Bench(bench.pool, bench.client, options.asking(bench.model, bench.endpoint))
-    else:
-        async with sandbox_pool(options.pool()) as pool:
-            yield Bench(pool)
-
-
-def _benchmarks(options: QuestionOptions) -> Benchmarks | None:
-    return None if options.benchmarks is None else read_benchmarks(Path(options.benchmarks), options.benchmark_words)
+    """The sandboxes, the benchmarks and, where any part of the run asks one, the model."""
+    with shared_benchmarks(options.benchmarks, options.benchmark_words) as benchmarks:
+        if options.asks_a_model:
+            async with workbench(options.pool(), options.model_spec()) as bench:
+                yield Bench(bench.pool, benchmarks, bench.client, options.asking(bench.model, bench.endpoint))
+        else:
+            async with sandbox_pool(options.pool()) as pool:
+                yield Bench(pool, benchmarks)
 
 
 @watched
@@ -175,8 +173,7 @@ async def question(
                 tally.warn(str(error))
                 return DatasetQuestions(dataset=job.dataset, error=str(error))
 
-    with current_tally() as tally:
-        _benchmarks(options)
+    with current_tally() as tally, shared_benchmarks(options.benchmarks, options.benchmark_words):
         async with shared_storage() as objects, _bench(options):
             await HomeShare(objects, settings().home).take_named(datasets, tally.warn)
             reports = await asyncio.gather(*map(one, _jobs(datasets)))

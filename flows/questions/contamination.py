@@ -8,6 +8,8 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +68,28 @@ class Benchmarks:
                 return Overlap(self._runs[run], " ".join(run))
         whole = self._short.get(words)
         return None if whole is None else Overlap(whole, " ".join(words))
+
+
+_current: ContextVar[Benchmarks | None] = ContextVar("benchmarks", default=None)
+
+
+@contextmanager
+def shared_benchmarks(folder: str | None, words: int = DEFAULT_WORDS) -> Iterator[Benchmarks | None]:
+    """The benchmarks of the run around it, or those of a folder for the length of the body; None without a folder.
+
+    Raises:
+        UserError: As `read_benchmarks`.
+    """
+    shared = _current.get()
+    if shared is not None or folder is None:
+        yield shared
+        return
+    benchmarks = read_benchmarks(Path(folder), words)
+    token = _current.set(benchmarks)
+    try:
+        yield benchmarks
+    finally:
+        _current.reset(token)
 
 
 def read_benchmarks(folder: Path, words: int = DEFAULT_WORDS) -> Benchmarks:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import UserError
-from flows.questions.contamination import Benchmarks, read_benchmarks
+from flows.questions.contamination import Benchmarks, read_benchmarks, shared_benchmarks
 
 KNOWN = "What is the average fare paid by passengers who survived in third class?"
 
@@ -84,3 +84,16 @@ def test_an_unusable_folder_is_one_sentence(tmp_path: Path, name: str, content: 
 def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no folder"):
         read_benchmarks(tmp_path / "none")
+
+
+def test_a_run_reads_its_folder_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(KNOWN)
+    with shared_benchmarks(str(tmp_path), 5) as outer:
+        (tmp_path / "a.txt").unlink()
+        with shared_benchmarks(str(tmp_path), 5) as inner:
+            assert outer is not None
+            assert inner is outer
+    with pytest.raises(UserError, match="holds no benchmark question"), shared_benchmarks(str(tmp_path), 5):
+        pass
+    with shared_benchmarks(None) as none:
+        assert none is None

@@ -167,11 +167,11 @@ async def _tidy(containers: Containers, options: UpkeepOptions) -> list[Row]:
 
 async def _stop_all(names: list[str], containers: Containers, options: UpkeepOptions) -> list[Row]:
     """A row for each run that was to be stopped; a name that means none stops no other."""
-    rows = []
+    usable, rows = await _usable(containers), []
     for name in names:
         try:
             run = await find_run(name)
-            why = await stop_run(run, await _usable(containers), options.grace)
+            why = await stop_run(run, usable, options.grace)
             rows.append(Row(what="stop run", which=run.label, why=why, done=True))
         except TrigpointError as error:
             rows.append(Row(what="stop run", which=name, why="", problem=str(error)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from blocks.chat.models import ChatClient, ChatRequest
 from blocks.errors import TrigpointError
@@ -38,11 +37,6 @@ _ROUNDING = re.compile(r"\b\d{1,2}[\s-]+decimals?(?: places?)?\b", re.I)
 
 class WordingCutOff(TrigpointError):
     """The model or the sandbox failed while wordings were tried; the next run goes on from the journal."""
-
-
-class _Tried(NamedTuple):
-    wording: WordingTried
-    calls: UsageTotals
 
 
 def rewording_key(batch_key: str, asking: Asking) -> str:
@@ -126,13 +120,13 @@ class _Desk:
                 sampling=self._asking.trace.sampling,
             )
         )
-        calls = [CallFacts.of(reply)]
+        usage = UsageTotals.of([CallFacts.of(reply)])
         tried: list[WordingTried] = []
         for text in read_wordings(reply.message)[: self._asking.wordings]:
             tried.append(await self._try(question, text))
             trace = tried[-1].trace
             if trace is not None:
-                calls += [message.call for message in trace.messages if message.call is not None]
+                usage = usage.plus(trace.usage)
             if tried[-1].reason == "kept":
                 break
         self._place.advance(total)
@@ -141,7 +135,7 @@ class _Desk:
             model=self._asking.trace.model,
             prompt=self._prompt,
             tried=tuple(tried),
-            usage=UsageTotals.of(calls),
+            usage=usage,
         )
 
     async def _try(self, question: Question, text: str) -> WordingTried:

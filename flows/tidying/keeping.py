@@ -31,6 +31,7 @@ async def tidy_files(
     rules: dict[Kind, Rule] = {
         "logs": Rule(days=options.logs_days, gib=options.logs_gib),
         "results": Rule(days=options.results_days, gib=options.results_gib),
+        # A file under a temporary name that nobody has written to for a day is nobody's any more.
         "leftovers": Rule(days=1),
     }
     found = await asyncio.to_thread(look, home)

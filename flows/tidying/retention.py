@@ -21,8 +21,6 @@ from blocks.frozen import Frozen
 
 Kind = Literal["logs", "results", "leftovers"]
 DAY_S = 86_400
-LEFTOVER_S = DAY_S
-"""A file under a temporary name is left over when nobody has written to it for this long."""
 _LEFTOVER = re.compile(r"^\..+\.[a-z0-9_]{8}$|\.(?:new|part|tmp)$")
 
 

@@ -37,11 +37,10 @@ class SharedDatasets:
         self._objects, self._shelf = objects, Shelf(home)
         self._free = asyncio.Semaphore(_AT_ONCE)
 
-    async def take(self, slug: str = "") -> tuple[str, ...]:
-        """Bring home what it lacks.
+    async def exchange(self) -> tuple[str, ...]:
+        """Let home and storage both hold the datasets of either; each is looked through once.
 
-        Args:
-            slug: Only what has this name; empty: everything.
+        What the home has goes first: a newer version may take its folder.
 
         Returns:
             A sentence for each that is damaged; it is left out.
@@ -49,11 +48,36 @@ class SharedDatasets:
         Raises:
             StorageError: The storage did not answer.
         """
-        held = await asyncio.to_thread(self.held)
+        held, there = await asyncio.to_thread(self.held), await self._manifests()
+        await self._give_all(held, there)
+        return await self._take_all(held, there)
+
+    async def take(self, slug: str) -> tuple[str, ...]:
+        """Bring home what has this name, where the home lacks it; otherwise as `exchange`."""
+        return await self._take_all(await asyncio.to_thread(self.held), await self._manifests(slug))
+
+    async def give(self, slug: str) -> None:
+        """Let the storage have a dataset of the home.
+
+        Raises:
+            StorageError: The storage did not answer.
+        """
+        await self._give_all(await asyncio.to_thread(self.held, slug), await self._manifests(slug))
+
+    def held(self, slug: str = "") -> list[Held]:
+        """The datasets of the home; folders that hold none are left out."""
+        found = sorted(self._shelf.folder.glob(f"{slug or '*'}/data.csv"))
+        manifests = ((each.parent.name, _manifest(each.parent)) for each in found)
+        return [Held(folder, manifest) for folder, manifest in manifests if manifest is not None]
+
+    async def _manifests(self, slug: str = "") -> list[str]:
+        """Names of the manifests in the storage: of all datasets, or of those with a name."""
+        top = f"datasets/{slug}".rstrip("/")
+        return [f"{top}/{each}" for each in await self._objects.names(top) if each.endswith(f"/{_MANIFEST}")]
+
+    async def _take_all(self, held: Sequence[Held], there: Sequence[str]) -> tuple[str, ...]:
         known = {each.manifest.key for each in held}
-        top = f"datasets/{slug}/" if slug else "datasets/"
-        names = [f"{top}{each}" for each in await self._objects.names(top.rstrip("/"))]
-        wanted = [each for each in names if each.endswith(f"/{_MANIFEST}") and each.split("/")[2] not in known]
+        wanted = [name for name in there if _key(name) not in known]
         offered, problems = [], []
         for name, content in zip(wanted, await together(self._read(each) for each in wanted), strict=True):
             try:
@@ -63,27 +87,11 @@ class SharedDatasets:
         said = await together(self._take(each) for each in datasets_to_take(held, offered))
         return (*problems, *filter(None, said))
 
-    async def give(self, slug: str = "") -> None:
-        """Let the storage have the datasets of the home.
-
-        Args:
-            slug: Only this one; empty: all.
-
-        Raises:
-            StorageError: The storage did not answer.
-        """
-        held = await asyncio.to_thread(self.held, slug)
-        names = await self._objects.names(f"datasets/{slug}".rstrip("/"))
-        there = {each.split("/")[-2] for each in names if each.endswith(f"/{_MANIFEST}")}
+    async def _give_all(self, held: Sequence[Held], there: Sequence[str]) -> None:
+        known = set(map(_key, there))
         for each in held:
-            if each.manifest.key not in there:
+            if each.manifest.key not in known:
                 await self._give(each)
-
-    def held(self, slug: str = "") -> list[Held]:
-        """The datasets of the home; folders that hold none are left out."""
-        found = sorted(self._shelf.folder.glob(f"{slug or '*'}/data.csv"))
-        manifests = ((each.parent.name, _manifest(each.parent)) for each in found)
-        return [Held(folder, manifest) for folder, manifest in manifests if manifest is not None]
 
     async def _give(self, held: Held) -> None:
         folder, place, files = self._shelf.folder / held.folder, _place(held.manifest), dict[FileName, str]()
@@ -137,6 +145,11 @@ def _missing(home: Path, paths: Sequence[str]) -> list[str]:
 
 def _place(manifest: Manifest) -> str:
     return f"datasets/{manifest.slug}/{manifest.key}"
+
+
+def _key(name: str) -> str:
+    """The dataset's key in the name of its manifest."""
+    return name.split("/")[-2]
 
 
 def _manifest(folder: Path) -> Manifest | None:

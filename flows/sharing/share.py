@@ -53,10 +53,8 @@ class HomeShare:
             StorageError: The storage did not answer.
         """
         if self._objects is not None:
-            datasets = SharedDatasets(self._objects, self._home)
-            for problem in await datasets.take():
+            for problem in await SharedDatasets(self._objects, self._home).exchange():
                 warn(problem)
-            await datasets.give()
 
     async def give_dataset(self, slug: str) -> None:
         """Let the storage have a dataset of the home.

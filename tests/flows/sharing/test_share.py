@@ -158,7 +158,7 @@ async def test_datasets_come_whole_or_not_at_all(tmp_path: Path, objects: Object
     one, other = tmp_path / "one", tmp_path / "other"
     downloaded(one, "cities", "a,b\n1,2\n")
     downloaded(one, "rain", "a,b\n3,4\n")
-    await SharedDatasets(objects, one).give()
+    await SharedDatasets(objects, one).exchange()
     names = await objects.names("datasets")
     assert len(names) == 6
     damaged = next(name for name in names if name.startswith("rain/") and name.endswith("data.csv"))
@@ -166,13 +166,13 @@ async def test_datasets_come_whole_or_not_at_all(tmp_path: Path, objects: Object
 
     assert await take_named(objects, other, [str(other / "datasets" / "cities")]) == ()
     assert [each.name for each in (other / "datasets").iterdir()] == ["cities"]
-    problems = await SharedDatasets(objects, other).take()
+    problems = await SharedDatasets(objects, other).exchange()
     assert len(problems) == 1
     assert "damaged" in problems[0]
     assert [each.name for each in (other / "datasets").iterdir()] == ["cities"]
     assert (other / "datasets" / "cities" / "dataset.json").read_text() == '{"title": "By hand"}'
     assert list((other / "incoming").iterdir()) == [], "nothing half-fetched is left"
-    assert await SharedDatasets(objects, one).take() == (), "a home that has it needs nothing"
+    assert await SharedDatasets(objects, one).exchange() == (), "a home that has it needs nothing"
 
 
 def test_without_a_storage_nothing_happens(tmp_path: Path) -> None:

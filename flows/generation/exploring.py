@@ -24,10 +24,11 @@ from flows.generation.recipes import Asking, Recipe, Workplace, quotas
 from flows.generation.records import Decision, Exploration, ExplorationEnd, ExplorationTurn, usage_of
 from flows.questions.proving import Refusal, Runs
 from flows.questions.records import Difficulty, Question
-from flows.verification.attempts import CallFacts, CellRecord, RecordedMessage
+from flows.verification.attempts import CellRecord, RecordedMessage
 from flows.verification.feedback import cell_feedback
 from flows.verification.prompts import SAME_CELL, act_words
 from flows.verification.replies import Parsed, read_reply
+from flows.verification.trace_loop import sandbox_accident
 from flows.verification.window import next_window, sent_messages
 
 MIN_RUNS = 2
@@ -167,13 +168,7 @@ class _Explorer:
             reply = await self._client.complete(request)
         except ContextOverflow:
             return None
-        message = reply.message
-        self.messages.append(
-            RecordedMessage(
-                role="assistant", content=message.content, reasoning=message.reasoning, tool_calls=message.tool_calls,
-                turn=number, call=CallFacts.of(reply),
-            )
-        )  # fmt: skip
+        self.messages.append(RecordedMessage.of(reply, number))
         return reply
 
     async def _take(self, reply: ChatReply, number: int, session: Runs) -> ExplorationEnd | None:
@@ -188,8 +183,7 @@ class _Explorer:
 
     async def _look(self, parsed: Parsed, code: str, number: int, session: Runs) -> None:
         result = await session.run(code, timeout_s=self._config.cell_timeout_s)
-        if result.status == "lost" or (result.status in ("ok", "error") and not result.namespace_kept):
-            # An accident of this machine has no place in the conversation; a new try is answered by the journal.
+        if sandbox_accident(result):
             raise SandboxError(result.reason or "The sandbox was lost while the model looked at the table.")
         self._runs += result.status == "ok"
         text = cell_feedback(

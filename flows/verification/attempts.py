@@ -112,6 +112,24 @@ class RecordedMessage(Frozen):
     hint_span: tuple[int, int] | None = None
     """Where in `content` the hint stands, for leaving it out of training data."""
 
+    @classmethod
+    def of(cls, reply: ChatReply, turn: int) -> RecordedMessage:
+        """The message of a reply.
+
+        Args:
+            reply: The model's.
+            turn: The turn it begins.
+        """
+        message = reply.message
+        return cls(
+            role="assistant",
+            content=message.content,
+            reasoning=message.reasoning,
+            tool_calls=message.tool_calls,
+            turn=turn,
+            call=CallFacts.of(reply),
+        )
+
     def message(self) -> Message:
         """The bare message."""
         return Message(

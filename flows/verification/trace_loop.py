@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from blocks.chat.errors import ContextOverflow
-from blocks.chat.models import ChatClient, ChatReply, ChatRequest, Sampling
+from blocks.chat.models import ChatClient, ChatRequest, Sampling
 from blocks.errors import SandboxError, SandboxUnavailable, TrigpointError, UserError
 from blocks.sandboxes.models import CellResult, Submission
 from flows.verification import prompts
 from flows.verification.attempts import (
-    CallFacts,
     CellRecord,
     EndedBy,
     Outcome,
@@ -143,6 +142,14 @@ def request_for(trace: Trace, turn: Turn, config: TraceConfig) -> ChatRequest:
     return _request(trace.messages, trace.turns, turn.index, turn.window_from, config, trace.index)
 
 
+def sandbox_accident(result: CellResult) -> bool:
+    """Whether a cell met an accident of this machine, which has no place in the conversation; a new try is cheap.
+
+    Where a cell that itself did no harm lost its variables, they went with a sandbox rebuilt between two cells.
+    """
+    return result.status == "lost" or (result.status in ("ok", "error") and not result.namespace_kept)
+
+
 def trace_error(error: TrigpointError) -> TraceError:
     """An exception as an attempt's record keeps it."""
     return TraceError(
@@ -196,25 +203,12 @@ class _Attempt:
             return _End("context_overflow", "context_overflow", trace_error(error))
         except TrigpointError as error:
             return _End("model_error", "model_error", trace_error(error))
-        self._record_reply(reply, number)
+        self.messages.append(RecordedMessage.of(reply, number))
         parsed = read_reply(reply.message, reply.finish_reason)
         turn = self._begun(parsed, number)
         if parsed.code is None:
             return self._rejected(turn, parsed)
         return await self._ran(turn, parsed, parsed.code)
-
-    def _record_reply(self, reply: ChatReply, number: int) -> None:
-        message = reply.message
-        self.messages.append(
-            RecordedMessage(
-                role="assistant",
-                content=message.content,
-                reasoning=message.reasoning,
-                tool_calls=message.tool_calls,
-                turn=number,
-                call=CallFacts.of(reply),
-            )
-        )
 
     def _begun(self, parsed: Parsed, number: int) -> Turn:
         return Turn(
@@ -297,13 +291,9 @@ def _request(
 
 def _judge(result: CellResult) -> _End | None:
     """Whether a cell ends the attempt. Its status decides; nothing is read from text."""
-    if result.status == "lost":
+    if sandbox_accident(result):
         reason = result.reason or "the sandbox was lost while the cell ran"
         return _End("sandbox_lost", "sandbox_lost", TraceError(kind="SandboxLost", message=reason))
-    if result.status in ("ok", "error") and not result.namespace_kept:
-        # The cell itself did no harm, so the variables went with a sandbox that was rebuilt between two cells. Telling
-        # the model would put an accident of this machine into the conversation; a new try is cheap.
-        return _End("sandbox_lost", "sandbox_lost", TraceError(kind="SandboxLost", message=result.reason))
     if result.status == "ok" and result.submission is not None:
         return _End("answered", "submission", submission=result.submission)
     return None

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
+from blocks.commas import COMMAS
 from flows.generation.exploring import AT_ONCE as EXPLORATIONS_AT_ONCE
 from flows.generation.recipes import Asking, Recipe, Source
 from flows.generation.vetting import Naming
 from flows.questions.contamination import DEFAULT_WORDS
 from flows.questions.proving import Bars
 from flows.runs.options import ModelOptions, SandboxOptions
-
-
-def _apart(sources: Any) -> Any:
-    """`--source template,program` and `--source template --source program` say the same."""
-    given = [sources] if isinstance(sources, str) else sources
-    if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
-        return sources
-    return tuple(name.strip() for each in given for name in each.split(",") if name.strip())
 
 
 class _Choosing(ModelOptions):
@@ -29,7 +22,7 @@ class _Choosing(ModelOptions):
     max_tokens: Annotated[int, Field(ge=16, description="tokens of one reply")] = 8192
     source: Annotated[
         tuple[Source, ...],
-        BeforeValidator(_apart),
+        COMMAS,
         Field(min_length=1, description="where questions come from, in the order of the file; commas may part them"),
     ] = ("template", "program")
     per_source: Annotated[int, Field(ge=1, le=10_000, description="questions kept of each source and dataset")] = 40

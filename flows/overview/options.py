@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from blocks.chat.ledger import By
+from blocks.commas import COMMAS
 from blocks.frozen import Frozen
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-
-
-def _apart(names: Any) -> Any:
-    """`--by day,model` and `--by day --by model` say the same."""
-    given: Sequence[Any] = [names] if isinstance(names, str) else names
-    if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
-        return names
-    return tuple(dict.fromkeys(name.strip() for each in given for name in each.split(",") if name.strip()))
 
 
 class ReportOptions(Frozen):
@@ -26,7 +18,7 @@ class ReportOptions(Frozen):
 
     by: Annotated[
         tuple[By, ...],
-        BeforeValidator(_apart),
+        COMMAS,
         Field(min_length=1, description="what requests are told apart by; commas may part them"),
     ] = ("endpoint", "model")
     since: Annotated[Day | None, Field(description="first day counted (UTC), as 2026-01-31; empty: from the start")] = (

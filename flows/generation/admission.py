@@ -83,7 +83,7 @@ class Admission:
             return _refusal(name, "duplicate", repeated)
         overlap = self._house.benchmarks.overlap(proposal.question) if self._house.benchmarks is not None else None
         if overlap is not None:
-            return _refusal(name, "contaminated", f'shares "{overlap.words}" with {overlap.where}')
+            return _refusal(name, "contaminated", overlap.sentence())
         return Candidate(
             name=name,
             source="llm",

@@ -141,8 +141,9 @@ def _sift(candidates: Sequence[Candidate], benchmarks: Benchmarks | None) -> tup
                 )
             )
         elif overlap is not None:
-            detail = f'shares "{overlap.words}" with {overlap.where}'
-            refused.append(Refusal(name=each.name, source=each.source, reason="contaminated", detail=detail))
+            refused.append(
+                Refusal(name=each.name, source=each.source, reason="contaminated", detail=overlap.sentence())
+            )
         else:
             texts[each.text] = each.name
             fresh.append(each)

@@ -146,9 +146,7 @@ class _Desk:
             return WordingTried(text=text, reason="wording", detail="; ".join(found))
         overlap = self._benchmarks.overlap(text) if self._benchmarks is not None else None
         if overlap is not None:
-            return WordingTried(
-                text=text, reason="contaminated", detail=f'shares "{overlap.words}" with {overlap.where}'
-            )
+            return WordingTried(text=text, reason="contaminated", detail=overlap.sentence())
         return await self._round_trip(question, text)
 
     async def _round_trip(self, question: Question, text: str) -> WordingTried:

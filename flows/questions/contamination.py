@@ -32,6 +32,10 @@ class Overlap(NamedTuple):
     words: str
     """The words in a row."""
 
+    def sentence(self) -> str:
+        """Why the question is left out."""
+        return f'shares "{self.words}" with {self.where}'
+
 
 class Benchmarks:
     """The questions of a folder of benchmarks, indexed by every run of `words` words.

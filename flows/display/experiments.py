@@ -23,17 +23,14 @@ def models_table(models: Sequence[ModelSummary]) -> Table:
     table = plain_table("model", numbers=numbers, whole=True)
     table.columns[0].min_width = 16
     for each in models:
+        name, rows, ok, warning, error, *others = _figures(each)
         table.add_row(
-            Text(each.name),
-            str(each.rows),
-            Text(str(each.ok), style="green" if each.ok else "dim"),
-            Text(str(each.warning), style="yellow" if each.warning else "dim"),
-            Text(str(each.error), style="red" if each.error else "dim"),
-            seconds(each.latency_p50_s),
-            seconds(each.latency_p95_s),
-            str(each.prompt_tokens) if each.counted else "–",
-            str(each.completion_tokens) if each.counted else "–",
-            cost_words(each),
+            Text(name),
+            rows,
+            Text(ok, style="green" if each.ok else "dim"),
+            Text(warning, style="yellow" if each.warning else "dim"),
+            Text(error, style="red" if each.error else "dim"),
+            *others,
         )
     return table
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from blocks.chat.models import ChatClient
-from blocks.sandboxes import Sandbox, Session
+from blocks.sandboxes import Sandbox
 from flows.generation.recipes import Workplace
 from flows.tables.dataset import Dataset
 from flows.tables.profiling import profile_dataset
+from flows.verification.work import Sessions
 
 _PARALLEL = 4
 
@@ -49,13 +49,7 @@ async def open_workplace(
         SandboxUnavailable: The runtime cannot be used here.
     """
     async with sandboxes.open(record.path, slug=record.slug) as sandbox:
-        free = asyncio.Semaphore(sandbox.limits.max_sessions)
-
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[Session]:
-            async with free, await sandbox.session() as session:
-                yield session
-
-        async with opened() as session:
+        sessions = Sessions(sandbox, sandbox.limits.max_sessions)
+        async with sessions.open() as session:
             profile = await profile_dataset(session)
-        yield Workplace(record, profile, opened, parallel, advance, client)
+        yield Workplace(record, profile, sessions.open, parallel, advance, client)

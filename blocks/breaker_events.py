@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
-
-from prefect.events import emit_event
-
 from blocks.chat.breaker import BreakerChange, BreakerObserver
-from blocks.incidents import run_around
+from blocks.events import emitter
 
 EVENT = "trigpoint.model.breaker"
 """What the name of the event begins with; `.open` or `.closed` follows."""
@@ -16,11 +12,11 @@ RESOURCE = "trigpoint.model"
 
 
 def breaker_observer() -> BreakerObserver:
-    """Emits each opening and closing as an event that names the flow run around this call and its work queue."""
-    related = run_around()
+    """Emits each opening and closing as an event, see `blocks.events.emitter`."""
+    emit = emitter()
 
-    def emit(change: BreakerChange) -> None:
-        emit_event(
+    def observe(change: BreakerChange) -> None:
+        emit(
             f"{EVENT}.{change.state}",
             resource={
                 "prefect.resource.id": f"{RESOURCE}.{change.endpoint}.{change.model}",
@@ -28,8 +24,7 @@ def breaker_observer() -> BreakerObserver:
                 "trigpoint.endpoint": change.endpoint,
                 "trigpoint.model": change.model,
             },
-            related=related,
             payload={"state": change.state, "reason": change.reason, "probe_s": round(change.probe_s, 1)},
         )
 
-    return emit
+    return observe

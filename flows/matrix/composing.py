@@ -33,7 +33,6 @@ class Files:
     def __init__(self) -> None:
         self._texts: OrderedDict[Path, str] = OrderedDict()
         self._bytes = 0
-        self.reads: Counter[Path] = Counter()
 
     def text(self, path: Path) -> str:
         """A file's text.
@@ -43,7 +42,6 @@ class Files:
         """
         if path not in self._texts:
             text = _read(path)
-            self.reads[path] += 1
             self._texts[path] = text
             self._bytes += len(text)
             while self._bytes > MOST_BYTES and len(self._texts) > 1:

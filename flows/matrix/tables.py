@@ -115,12 +115,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _write_csv(file: IO[str], columns: Columns, results: Iterable[Result]) -> None:
-    writer = csv.writer(file)
-    writer.writerow(columns.names)
+    writer, names = csv.writer(file), columns.names
+    writer.writerow(names)
     for result in results:
         cells = columns.cells(result)
         # A spreadsheet shows one line for each row, and so do line-wise tools.
-        writer.writerow([_one_line(cells.get(name)) for name in columns.names])
+        writer.writerow([_one_line(cells.get(name)) for name in names])
 
 
 def _one_line(value: Any) -> Any:
@@ -130,15 +130,17 @@ def _one_line(value: Any) -> Any:
 
 
 def _write_lines(file: IO[str], columns: Columns, results: Iterable[Result]) -> None:
+    names = columns.names
     for result in results:
         cells = columns.cells(result)
-        file.write(json.dumps({name: cells.get(name) for name in columns.names}, ensure_ascii=False) + "\n")
+        file.write(json.dumps({name: cells.get(name) for name in names}, ensure_ascii=False) + "\n")
 
 
 def _write_parquet(path: Path, columns: Columns, results: Iterable[Result]) -> None:
     """By way of JSON lines, so that neither they nor the table are ever whole in memory."""
     duckdb = _duckdb()
-    types = {name: columns.types.get(name, str) for name in columns.names}
+    known = columns.types
+    types = {name: known.get(name, str) for name in columns.names}
     longest = 2**20
     with (
         replacing(path) as target,

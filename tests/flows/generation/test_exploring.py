@@ -90,7 +90,7 @@ async def test_what_does_not_stand_up_is_told_to_the_model_and_can_be_mended(ben
         (proposal("What is the trunk diameter in the first row, rounded to 2 decimals?",
                   "submit(round(float(df['dbh_cm'].iloc[0]), 2))"), "row_order"),
         (proposal("What is a mean of some random heights, rounded to 2 decimals?",
-                  "submit(round(float(np.random.default_rng().random()), 2))"), "not_reproduced"),
+                  "submit(round(float(np.random.default_rng().uniform(0, 1e9)), 2))"), "not_reproduced"),
         (proposal("What is the mean height in metres of yews, rounded to 2 decimals?",
                   "submit(df[df['species'] == 'yew']['height_m'].mean())"), "no_answer"),
         (proposal("What is the mean of height_m over all trees, rounded to 2 decimals?",

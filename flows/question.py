@@ -30,9 +30,9 @@ from blocks.workbench import prewarm, sandbox_pool, workbench
 from flows.display.closing import print_generation
 from flows.display.tally import Tally, current_tally
 from flows.generation.options import QuestionOptions
-from flows.generation.recipes import Asking, Batch, Workplace
-from flows.generation.shelf import Shelf
-from flows.generation.steps import Step
+from flows.generation.recipes import Asking, Batch
+from flows.generation.shelf import Shelf, SourceReport
+from flows.generation.steps import Sources, Step
 from flows.generation.workplace import open_workplace
 from flows.questions.contamination import Benchmarks, shared_benchmarks
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
@@ -110,25 +110,24 @@ async def _make_all(
     record: Dataset, shelf: Shelf, share: DatasetShare, bench: Bench, options: QuestionOptions, tally: Tally,
     rows: list[SourceRow],
 ) -> None:  # fmt: skip
-    """Each source's questions in turn; the sandbox is opened when the first has something to do."""
-    image = await bench.pool.runtime.identity()
+    """Each source's questions; the sandbox is opened when the first has something to do."""
     wording = bench.asking if options.rewords else None
+    step_of = partial(
+        Step.of, dataset=record, shelf=shelf, image_digest=await bench.pool.runtime.identity(),
+        benchmarks=bench.benchmarks, wording=wording,
+    )  # fmt: skip
+    opening = open_workplace(bench.pool, record, parallel=options.parallel_programs, client=bench.client)
+
+    async def ended(entry: SourceReport, cached: bool) -> None:
+        if not cached:
+            await share.give_questions()
+        rows.append(SourceRow.of(record.slug, entry, shelf.questions(), cached=cached))
+        tally.finished(rows[-1].sentence() + (" (by an earlier run)" if cached else ""))
+
     async with AsyncExitStack() as stack:
-        place: Workplace | None = None
-        for recipe in options.recipes(bench.asking):
-            step = Step.of(recipe, record, shelf, image_digest=image, benchmarks=bench.benchmarks, wording=wording)
-            done = entry = shelf.done(step.outcome_key)
-            if entry is None:
-                if place is None:
-                    opening = open_workplace(
-                        bench.pool, record, parallel=options.parallel_programs, client=bench.client
-                    )
-                    place = await stack.enter_async_context(opening)
-                name = f"{record.slug}/{recipe.source}"
-                entry = await step.make(name, place, shelf, _through, tally.advance)
-                await share.give_questions()
-            rows.append(SourceRow.of(record.slug, entry, shelf.questions(), cached=done is not None))
-            tally.finished(rows[-1].sentence() + (" (by an earlier run)" if done is not None else ""))
+        open_place = partial(stack.enter_async_context, opening)
+        sources = Sources(record.slug, shelf, step_of, open_place, _through, tally.advance, ended)
+        await sources.make(options.recipes(bench.asking))
 
 
 async def _through(name: str, key: str, make: Callable[[str], Awaitable[Batch]]) -> Batch:

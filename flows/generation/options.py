@@ -64,7 +64,7 @@ class QuestionOptions(SandboxOptions, _Choosing):
         return has_plain and (self.wording == "model" or (self.wording == "auto" and self.model is not None))
 
     def recipes(self, asking: Asking | None = None) -> list[Recipe]:
-        """One per source, each once.
+        """One per source, each once; what a model makes comes last, and does not repeat the others.
 
         Args:
             asking: How the model is asked, where there is one.
@@ -80,7 +80,7 @@ class QuestionOptions(SandboxOptions, _Choosing):
                 source=source, seed=self.seed, most=self.per_source, bars=bars,
                 asking=asking if source == "llm" else None,
             )
-            for source in dict.fromkeys(self.source)
+            for source in sorted(dict.fromkeys(self.source), key="llm".__eq__)
         ]  # fmt: skip
 
     def asking(self, model: str, endpoint: str) -> Asking:

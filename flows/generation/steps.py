@@ -1,9 +1,10 @@
-"""One source's part in a dataset's questions: what it is keyed by, how it is made, and how it comes onto the shelf."""
+"""The sources of a dataset's questions: what each is keyed by, how it is made, and how it comes onto the shelf."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -72,26 +73,71 @@ class Step(NamedTuple):
         """Identity of what will be on the shelf in the end."""
         return self.key if self.asking is None else rewording_key(self.key, self.asking)
 
-    async def make(
-        self, name: str, place: Workplace, shelf: Shelf, through: MakeBatch, advance: Callable[[str, int], None]
-    ) -> SourceReport:
-        """Make the questions and put them on the shelf; the plain words first, should the model fail.
+    async def make(self, name: str, place: Workplace, through: MakeBatch) -> Batch:
+        """Make the questions, in plain words as yet; `place` is told how far it is."""
 
-        Args:
-            name: Dataset and source.
-            place: The dataset in its sandbox.
-            shelf: Where they go.
-            through: Makes each batch, or finds it made.
-            advance: Told of each candidate or question that is decided: the batch's name, and how many there are.
-        """
-        batch = await through(name, self.key, partial(self._generate, place._replace(advance=partial(advance, name))))
-        entry = await asyncio.to_thread(shelf.put, batch)
-        if self.asking is None:
-            return entry
-        name = f"{name}/wording"
-        place = place._replace(advance=partial(advance, name))
-        work = partial(reword, batch, self.asking, self.benchmarks, place)
-        return await asyncio.to_thread(shelf.put, await through(name, self.outcome_key, work))
+        async def work(key: str) -> Batch:
+            return await generate(self.recipe, place, key, self.benchmarks, self.others)
 
-    async def _generate(self, place: Workplace, key: str) -> Batch:
-        return await generate(self.recipe, place, key, self.benchmarks, self.others)
+        return await through(name, self.key, work)
+
+    async def word(self, name: str, batch: Batch, place: Workplace, through: MakeBatch) -> Batch:
+        """Put questions into the model's words; `place` is told how far it is."""
+        assert self.asking is not None
+        return await through(name, self.outcome_key, partial(reword, batch, self.asking, self.benchmarks, place))
+
+
+@dataclass
+class Sources:
+    """The sources of one dataset at work: first what needs no model, so that one that is down keeps none of it.
+
+    Attributes:
+        slug: The dataset's short name.
+        shelf: Where questions go; those in plain words too, should the model fail.
+        step_of: A recipe's step, as the shelf stands.
+        open_place: Opens the dataset in its sandbox; called when there is something to do.
+        through: Makes each batch, or finds it made.
+        advance: Told of each candidate or question that is decided: the batch's name, and how many there are.
+        ended: Told of each source that is done, and whether by an earlier run.
+    """
+
+    slug: str
+    shelf: Shelf
+    step_of: Callable[[Recipe], Step]
+    open_place: Callable[[], Awaitable[Workplace]]
+    through: MakeBatch
+    advance: Callable[[str, int], None]
+    ended: Callable[[SourceReport, bool], Awaitable[None]]
+    _place: Workplace | None = None
+
+    async def make(self, recipes: Sequence[Recipe]) -> None:
+        """Make what is not on the shelf yet."""
+        plain = [await self._make(recipe) for recipe in recipes if recipe.source != "llm"]
+        for step, batch in filter(None, plain):
+            name = f"{self.slug}/{batch.source}/wording"
+            await self._put(await step.word(name, batch, await self._at(name), self.through))
+        for recipe in recipes:
+            if recipe.source == "llm":
+                await self._make(recipe)
+
+    async def _make(self, recipe: Recipe) -> tuple[Step, Batch] | None:
+        """A source's questions that are to be put into other words yet."""
+        step = self.step_of(recipe)
+        if (done := self.shelf.done(step.outcome_key)) is not None:
+            await self.ended(done, True)
+            return None
+        name = f"{self.slug}/{recipe.source}"
+        batch = await step.make(name, await self._at(name), self.through)
+        if step.asking is None:
+            await self._put(batch)
+            return None
+        await asyncio.to_thread(self.shelf.put, batch)
+        return step, batch
+
+    async def _put(self, batch: Batch) -> None:
+        await self.ended(await asyncio.to_thread(self.shelf.put, batch), False)
+
+    async def _at(self, name: str) -> Workplace:
+        if self._place is None:
+            self._place = await self.open_place()
+        return self._place._replace(advance=partial(self.advance, name))

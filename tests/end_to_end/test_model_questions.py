@@ -155,6 +155,7 @@ def test_mistakes_are_one_sentence(prefect_server: PrefectServer, tmp_path: Path
     said = home.run("question", PENGUINS, "--source", "llm", code=2)
     assert "No model is named. Give --model" in said
     with ModelServer(lambda _: error(401)) as model:
-        said = home.run("question", PENGUINS, "--source", "template,llm", "--per-source", "3", *by_model(model), code=2)
+        sources = ("--source", "llm,template,program", "--per-source", "3")
+        said = home.run("question", PENGUINS, *sources, *by_model(model), code=2)
         assert "key" in said
-        assert len(made(home)) == 3, "the template questions stand, in their own words"
+        assert [each.source for each in made(home)] == ["template"] * 3 + ["program"] * 3, "all that needs no model"

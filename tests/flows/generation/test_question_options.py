@@ -51,6 +51,11 @@ def test_a_model_that_is_needed_and_not_named_is_said() -> None:
         QuestionOptions(source=("llm",)).model_spec()
 
 
+def test_what_a_model_makes_comes_last() -> None:
+    options = QuestionOptions(source=("llm", "program", "template"), model="openai/m")
+    assert [recipe.source for recipe in options.recipes()] == ["program", "template", "llm"]
+
+
 def test_only_the_llm_source_depends_on_the_model() -> None:
     options = QuestionOptions(source=("template", "llm"), model="openai/m")
     template, llm = options.recipes(options.asking("m", "here"))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from flows.questions.records import AnswerSpec, Question
 from flows.sharing.datasets import SharedDatasets, take_named
 from flows.sharing.episodes import SharedEpisodes
 from flows.sharing.share import HomeShare
+from flows.tables.cards import DownloadCard, write_record
 from flows.tables.dataset import Dataset, read_dataset
+from flows.tables.profiling import DatasetProfile
 from flows.verification.records import Episode
 from flows.verification.store import EpisodeStore, read_episodes
 from tests.support.episodes import episode_on
@@ -173,6 +176,23 @@ async def test_datasets_come_whole_or_not_at_all(tmp_path: Path, objects: Object
     assert (other / "datasets" / "cities" / "dataset.json").read_text() == '{"title": "By hand"}'
     assert list((other / "incoming").iterdir()) == [], "nothing half-fetched is left"
     assert await SharedDatasets(objects, one).exchange() == (), "a home that has it needs nothing"
+
+
+async def test_what_only_a_home_has_is_in_the_storage_before_a_newer_version_takes_its_folder(
+    tmp_path: Path, objects: ObjectStore
+) -> None:
+    for home, content, day in (("newer", "a\n2\n", 2), ("older", "a\n1\n", 1)):
+        downloaded(tmp_path / home, "cities", content)
+        card = DownloadCard(
+            source="kaggle:o/cities", retrieved_at=datetime(2026, 1, day, tzinfo=UTC), bytes=4, sha256=KEY,
+            encoding="utf-8", delimiter=",", rows=1, column_count=1,
+            profile=DatasetProfile(rows=1, columns=1, facts=()),
+        )  # fmt: skip
+        write_record(tmp_path / home / "datasets" / "cities" / "dataset.json", card)
+        assert await SharedDatasets(objects, tmp_path / home).exchange() == ()
+    assert (tmp_path / "older" / "datasets" / "cities" / "data.csv").read_text() == "a\n2\n"
+    data = [name for name in await objects.names("datasets") if name.endswith("data.csv")]
+    assert sorted([await objects.read(f"datasets/{name}") for name in data]) == [b"a\n1\n", b"a\n2\n"]
 
 
 def test_without_a_storage_nothing_happens(tmp_path: Path) -> None:

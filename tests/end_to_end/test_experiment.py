@@ -18,13 +18,13 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowFilter, FlowFilterName
 
-from blocks.chat.journal import Journal
 from blocks.command_line import TERMINATED, parse, run_flow
 from blocks.settings import settings
 from flows.experiment import _without_a_run, experiment
 from tests.support.experiments import Bench
 from tests.support.model_server import ModelProcess
 from tests.support.prefect_server import PrefectServer
+from tests.support.stores import stored_keys
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1500)]
@@ -80,15 +80,6 @@ class Command:
         assert "Traceback" not in out + err, err
         return out + err
 
-    def stored(self) -> set[str]:
-        """Keys of the calls that the journal has."""
-
-        async def keys() -> set[str]:
-            with Journal(self.home / "store.db") as journal:
-                return {record.key async for record in journal.records()}
-
-        return asyncio.run(keys()) if (self.home / "store.db").exists() else set()
-
 
 def test_killed_at_any_moment_and_run_again(
     bench: Bench,
@@ -112,7 +103,7 @@ def test_killed_at_any_moment_and_run_again(
         process.send_signal(signal.SIGKILL)
         process.communicate()
         asked = model.tally.asked
-        paid |= {key: asked[key] for key in command.stored() if key not in paid}
+        paid |= {key: asked[key] for key in stored_keys(command.home / "store.db") if key not in paid}
     assert paid
     assert "by earlier runs" in command.run(*options, code=0)
     assert {key: model.tally.asked[key] for key in paid} == paid, "no answered call was asked again"

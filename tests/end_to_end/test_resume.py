@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
@@ -16,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from blocks.chat.journal import Journal
 from blocks.replaced import replacing
 from flows.verification.store import read_episodes
 from tests.support.model_server import ModelProcess
 from tests.support.prefect_server import PrefectServer
+from tests.support.stores import stored_keys
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(5400)]
 
@@ -106,15 +105,6 @@ class Runs:
         process.wait()
         return alive
 
-    def answered(self) -> set[str]:
-        """The keys of the calls whose reply the journal holds."""
-
-        async def keys() -> set[str]:
-            with Journal(self.home / "store.db") as journal:
-                return {record.key async for record in journal.records()}
-
-        return asyncio.run(keys()) if (self.home / "store.db").exists() else set()
-
     def finished(self) -> dict[str, tuple[str, object]]:
         """Question -> (episode id, what it came to)."""
         path = self.home / "episodes" / f"{self.slug}.jsonl"
@@ -158,7 +148,7 @@ def test_kill_at_random_moments(
     kills, logs = 0, set[str]()
     finished: set[str] = set()
     for _ in range(3 * KILLS):
-        answered_before, asked_before = runs.answered(), model.tally.asked
+        answered_before, asked_before = stored_keys(runs.home / "store.db"), model.tally.asked
         tell(allowed, kills + 2)
         alive = runs.killed(rng)
         kills += alive

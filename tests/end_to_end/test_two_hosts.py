@@ -24,7 +24,6 @@ import docker
 import pytest
 from pydantic import SecretStr
 
-from blocks.chat.journal import Journal
 from blocks.containers import Containers
 from blocks.sandboxes.container import LABEL_OWNER
 from blocks.sandboxes.holders import holder_of
@@ -41,6 +40,7 @@ from tests.support.prefect_home import migrated_home
 from tests.support.prefect_server import PrefectServer
 from tests.support.s3_server import S3Server
 from tests.support.second_engine import SecondEngine
+from tests.support.stores import stored_keys
 
 KILLS = int(os.environ.get("TRIGPOINT_TEST_KILLS", "5"))
 """One of each kind; `make soak` asks for more."""
@@ -145,12 +145,11 @@ def model() -> Iterator[ModelServer]:
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
+def hosts(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[TwoHosts]:
     folder = tmp_path_factory.mktemp("two")
     home = migrated_home(folder / "prefect")
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(PrefectServer(home))
-        postgres = stack.enter_context(PostgresServer(folder / "postgres"))
         s3 = stack.enter_context(S3Server("bucket"))
         s3.put("/bucket")
         hosts = stack.enter_context(TwoHosts(server, folder, postgres.new_database(), s3.options()))
@@ -254,7 +253,7 @@ class Storm:
         """Kill something, a moment later."""
         time.sleep(self._rng.uniform(0.0, 2.0))
         run = self.runs[-1]
-        self.seen.append((self._answered(), self._model.tally.asked.copy()))
+        self.seen.append((stored_keys(self._hosts.store), self._model.tally.asked.copy()))
         if kind == "worker":
             self._hosts.end_workers()
             self._hosts.work("there", self._hosts.other.address)
@@ -288,13 +287,6 @@ class Storm:
         found = [box for box in asyncio.run(engine.boxes()) if box.kind == kind and box.run == run and box.alive]
         engine.close()
         return [box.id for box in found]
-
-    def _answered(self) -> set[str]:
-        async def keys() -> set[str]:
-            with Journal(self._hosts.store) as journal:
-                return {record.key async for record in journal.records()}
-
-        return asyncio.run(keys())
 
 
 def test_whatever_is_killed_and_whenever_the_end_is_the_same(

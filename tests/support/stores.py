@@ -32,6 +32,13 @@ def has_table(place: Place, name: str) -> bool:
         connection.engine.dispose()
 
 
+def stored_keys(place: Place) -> set[str]:
+    """Keys of the calls that the journal has; none where nobody has made it yet."""
+    if not has_table(place, "journal_calls"):
+        return set()
+    return {key for (key,) in look(place, "SELECT key FROM journal_calls")}
+
+
 def written(place: Place) -> str:
     """A place as an argument of a command."""
     return str(place) if isinstance(place, Path) else place.get_secret_value()

@@ -24,7 +24,7 @@ from blocks.chat.owners import Owner, life, new_owner
 from tests.support.chat import ask, opened
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
-from tests.support.stores import has_table, look, written
+from tests.support.stores import look, stored_keys, written
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,17 +42,10 @@ def _finish(worker: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines() if line.endswith("}")]
 
 
-def _stored_keys(store: Place) -> set[str]:
-    """Keys committed to the store, seen by a reader of its own."""
-    if not has_table(store, "journal_calls"):
-        return set()
-    return {key for (key,) in look(store, "SELECT key FROM journal_calls")}
-
-
 def _wait_for_more(store: Place, known: int) -> None:
     """Waits until something is stored that was not; a database server takes its time over the first writes."""
     deadline = time.monotonic() + 300
-    while len(_stored_keys(store)) <= known:
+    while len(stored_keys(store)) <= known:
         assert time.monotonic() < deadline
         time.sleep(random.uniform(0, 0.02))
 
@@ -130,14 +123,14 @@ async def test_killed_at_random_moments_no_stored_answer_is_asked_again(place: P
             if not isinstance(place, Path):
                 await asyncio.to_thread(_wait_until_alone, store)
             assert {key: server.tally.asked[key] for key in stored} == {key: asked[key] for key in stored}
-            stored, asked = _stored_keys(store), server.tally.asked.copy()
+            stored, asked = stored_keys(store), server.tally.asked.copy()
         assert 0 < len(stored) < count, "killed in the middle of the work"
         allowed += 2 * count
         replies = _finish(_start(store, server.base_url, 0, count))
         assert {key: server.tally.asked[key] for key in stored} == {key: asked[key] for key in stored}
         assert sorted(reply["number"] for reply in replies) == list(range(count))
         assert sum(reply["replayed"] for reply in replies) == len(stored)
-        assert len(_stored_keys(store)) == count
+        assert len(stored_keys(store)) == count
 
 
 async def _slowly(ask: Ask) -> Answer:

@@ -7,11 +7,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from blocks.breaker_events import EVENT
@@ -20,23 +17,11 @@ from blocks.chat.ledger import spending
 from tests.support.chat import MODEL
 from tests.support.model_answers import error
 from tests.support.model_server import ModelServer
-from tests.support.prefect_server import PrefectServer
+from tests.support.prefect_server import PrefectServer, wait_for_events
 
 pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def events_of(url: str, run: str) -> list[dict[str, Any]]:
-    """The breaker events that name a flow run, once there is one."""
-    body = {"filter": {"event": {"prefix": [EVENT]}, "related": {"id": [f"prefect.flow-run.{run}"]}}}
-    deadline = time.monotonic() + 300
-    while True:
-        found = httpx.post(f"{url}/events/filter", json=body, trust_env=False, timeout=30).raise_for_status().json()
-        if found["events"] or time.monotonic() > deadline:
-            events: list[dict[str, Any]] = found["events"]
-            return events
-        time.sleep(0.3)
 
 
 async def test_a_breaker_that_opens_is_an_event_of_its_run(prefect_server: PrefectServer, tmp_path: Path) -> None:
@@ -50,7 +35,7 @@ async def test_a_breaker_that_opens_is_an_event_of_its_run(prefect_server: Prefe
         assert done.returncode == 0, done.stderr
     run, *ends = json.loads(done.stdout.splitlines()[-1])
     assert ends == ["server_failure"] * 20 + ["breaker_open"]
-    (event,) = await asyncio.to_thread(events_of, url, run)
+    (event,) = await asyncio.to_thread(wait_for_events, url, EVENT, f"prefect.flow-run.{run}")
     assert event["event"] == f"{EVENT}.open"
     assert event["resource"]["trigpoint.model"] == MODEL
     assert event["payload"]["reason"] == "20 of the last 20 requests failed"

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed
 
 from blocks.errands import Errands
 from blocks.specs import Errand, Outcome
-from tests.support.prefect_server import PrefectServer
 from tests.support.small_flow import small
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("on_server")]
@@ -25,28 +22,20 @@ SMALL = Errand("small/idle", "tests.support.small_flow.small")
 
 
 @pytest.fixture
-async def on_server(prefect_server: PrefectServer) -> AsyncIterator[None]:
-    with temporary_settings({PREFECT_API_URL: prefect_server.api_url}):
-        yield
-
-
-@pytest.fixture
-async def idle(on_server: None) -> AsyncIterator[PrefectClient]:
+async def idle(client: PrefectClient) -> PrefectClient:
     """A deployment whose runs no worker takes up."""
-    async with get_client() as client:
-        with contextlib.suppress(ObjectAlreadyExists):
-            await client.create_work_pool(WorkPoolCreate(name="idle", type="process"))
-        flow = await client.create_flow(small)
-        await client.create_deployment(flow, "idle", work_pool_name="idle", entrypoint=SMALL.entrypoint)
-        yield client
+    with contextlib.suppress(ObjectAlreadyExists):
+        await client.create_work_pool(WorkPoolCreate(name="idle", type="process"))
+    flow = await client.create_flow(small)
+    await client.create_deployment(flow, "idle", work_pool_name="idle", entrypoint=SMALL.entrypoint)
+    return client
 
 
-async def test_without_a_deployment_a_flow_runs_here() -> None:
+async def test_without_a_deployment_a_flow_runs_here(client: PrefectClient) -> None:
     errands = Errands(until=0)
     assert not errands.deployed
     assert await errands.run(SMALL, "of a {dataset}", number=3) == Outcome("completed", "the number was 3")
-    async with get_client() as client:
-        assert "of a {dataset}" in {run.name for run in await client.read_flow_runs()}, "as it is where it is deployed"
+    assert "of a {dataset}" in {run.name for run in await client.read_flow_runs()}, "as it is where it is deployed"
     assert await errands.run(SMALL, "name", number=-3) == Outcome("failed", "the number was -3")
     raised = await errands.run(Errand("", "tests.support.small_flow.broken"), "name")
     assert raised.state == "failed"

@@ -13,7 +13,7 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -24,7 +24,7 @@ from typing import Any
 import docker
 import prefect
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -41,7 +41,6 @@ from blocks.slots import LIMIT_NAME, ensure_limit
 from blocks.work_pools import job_template
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION
 from tests.support.machine import settle
-from tests.support.prefect_server import PrefectServer
 
 ROOT = Path(__file__).resolve().parents[2]
 HEALTHY = {"/api/health": True, "/api/admin/version": prefect.__version__}
@@ -349,13 +348,6 @@ def test_a_server_that_does_not_fit_is_wrong(answer: object, words: str) -> None
     assert only(found, "clock").standing == "ok"
     assert only(found, "server version").standing == "wrong"
     assert words in only(found, "server version").found
-
-
-@pytest.fixture
-async def client(prefect_server: PrefectServer) -> AsyncIterator[PrefectClient]:
-    with temporary_settings({PREFECT_API_URL: prefect_server.api_url}):
-        async with get_client() as client:
-            yield client
 
 
 async def make_pool(client: PrefectClient, kind: str = "docker") -> str:

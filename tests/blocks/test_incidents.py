@@ -8,34 +8,23 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.schemas.automations import EventTrigger
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.automations import INCIDENTS, MOST_INCIDENTS, put_automations, sick_queues
 from blocks.incidents import EVENT
 from blocks.sandboxes import Incident
-from tests.support.prefect_server import PrefectServer
+from tests.support.prefect_server import PrefectServer, wait_for_events
 from tests.support.sick_flow import SLUG, sick
 
 pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-async def client(prefect_server: PrefectServer) -> AsyncIterator[PrefectClient]:
-    with temporary_settings({PREFECT_API_URL: prefect_server.api_url}):
-        async with get_client() as client:
-            yield client
 
 
 async def waiting_run(client: PrefectClient) -> FlowRun:
@@ -63,18 +52,6 @@ def fall_sick(url: str, data: Path, orders: list[tuple[FlowRun, int]]) -> Incide
     return Incident.model_validate_json(done.stdout.splitlines()[-1])
 
 
-def events_of(url: str, run: FlowRun, count: int) -> list[dict[str, Any]]:
-    """The incidents that name a run's queue, once there are so many."""
-    body = {"filter": {"event": {"name": [EVENT]}, "related": {"id": [f"prefect.work-queue.{run.work_queue_id}"]}}}
-    deadline = time.monotonic() + 300
-    while True:
-        found = httpx.post(f"{url}/events/filter", json=body, trust_env=False, timeout=30).raise_for_status().json()
-        if len(found["events"]) >= count or time.monotonic() > deadline:
-            events: list[dict[str, Any]] = found["events"]
-            return events
-        time.sleep(0.3)
-
-
 async def test_a_killed_zygote_is_an_event_and_too_many_pause_the_queue(
     client: PrefectClient, prefect_server: PrefectServer, tmp_path: Path
 ) -> None:
@@ -88,7 +65,10 @@ async def test_a_killed_zygote_is_an_event_and_too_many_pause_the_queue(
         few, many = await waiting_run(client), await waiting_run(client)
         orders = [(few, MOST_INCIDENTS - 1), (many, MOST_INCIDENTS)]
         incident = await asyncio.to_thread(fall_sick, url, data, orders)
-        events = [await asyncio.to_thread(events_of, url, run, count) for run, count in orders]
+        events = [
+            await asyncio.to_thread(wait_for_events, url, EVENT, f"prefect.work-queue.{run.work_queue_id}", count)
+            for run, count in orders
+        ]
         deadline = time.monotonic() + 300
         while not await is_paused(client, many) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.3)

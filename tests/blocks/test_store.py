@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from prefect.blocks.system import Secret
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
 from blocks.chat_model import ChatModel
@@ -16,7 +15,6 @@ from blocks.store import installed_store
 from tests.support.chat import KEY, MODEL, ask
 from tests.support.model_server import ModelServer
 from tests.support.postgres_server import PASSWORD, PostgresServer
-from tests.support.prefect_server import PrefectServer
 from tests.support.stores import look, written
 
 
@@ -36,12 +34,13 @@ def test_an_address_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.postgres
 @pytest.mark.server
+@pytest.mark.usefixtures("on_server")
 async def test_a_flow_s_model_keeps_its_calls_in_the_database_that_a_block_names(
-    prefect_server: PrefectServer, postgres: PostgresServer, own_home: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresServer, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = postgres.new_database()
     model = ChatModel(model=MODEL, base_url="http://nowhere/v1", api_key=SecretStr(KEY))
-    with temporary_settings({PREFECT_API_URL: prefect_server.api_url}), ModelServer() as server:
+    with ModelServer() as server:
         await Secret(value=written(place)).save("test-store")
         _set(monkeypatch, "block:test-store")
         async with model.model_copy(update={"base_url": server.base_url}).get_client() as client:

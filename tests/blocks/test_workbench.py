@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.chat.models import ChatRequest, Message
 from blocks.chat_model import ChatModel
@@ -15,22 +13,8 @@ from blocks.settings import settings
 from blocks.specs import ModelSpec, PoolSpec
 from blocks.workbench import prewarm, workbench
 from tests.support.model_server import ModelServer
-from tests.support.prefect_home import migrated_home
-from tests.support.prefect_server import PrefectServer
 
 KEY = "sk-of-the-block"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    with PrefectServer(migrated_home(tmp_path_factory.mktemp("prefect") / "home")) as server:
-        yield server
-
-
-@pytest.fixture
-async def on_server(server: PrefectServer) -> AsyncIterator[None]:
-    with temporary_settings({PREFECT_API_URL: server.api_url}):
-        yield
 
 
 @pytest.mark.server

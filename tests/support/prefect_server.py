@@ -83,3 +83,14 @@ def ask_server(url: str, method: str = "GET", body: Mapping[str, Any] | None = N
             answer.raise_for_status()
             return answer.json()
         time.sleep(1.0)
+
+
+def wait_for_events(api_url: str, name: str, related: str, count: int = 1) -> list[dict[str, Any]]:
+    """The events whose name begins so and that name a resource as related, once there are so many."""
+    body = {"filter": {"event": {"prefix": [name]}, "related": {"id": [related]}}}
+    deadline = time.monotonic() + 300
+    while True:
+        events: list[dict[str, Any]] = ask_server(f"{api_url}/events/filter", "POST", body)["events"]
+        if len(events) >= count or time.monotonic() > deadline:
+            return events
+        time.sleep(0.3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from blocks.command_line import parse
@@ -50,9 +48,7 @@ def test_the_form_of_the_ui_knows_the_same_bounds() -> None:
         (["--questions"], "--questions requires an argument"),
     ],
 )
-def test_a_mistake_is_one_sentence(
-    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_mistake_is_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(episode, arguments)
     assert ended.value.code == 2

@@ -19,7 +19,6 @@ from tests.support.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).resolve().parents[2]
 CO2, STATES = (str(dataset_folder(slug) / "data.csv") for slug in ("co2", "statecrime"))
 
 

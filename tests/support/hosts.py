@@ -25,6 +25,8 @@ from tests.support.prefect_server import PrefectServer, ask_server
 ROOT = Path(__file__).resolve().parents[2]
 LABEL_FLOW_RUN = "io.prefect.flow-run-id"
 VOLUME = "trigpoint-home:/data"
+END_S = 500.0
+"""How long a run's end is waited for."""
 
 
 class Hosts:
@@ -127,15 +129,15 @@ class Hosts:
         """Slots taken of the cap on sandboxes."""
         return int(self.ask("GET", "/v2/concurrency_limits/sandbox-containers")["active_slots"])
 
-    def finish(self, run: str, patience_s: float = 500.0) -> dict[str, Any]:
+    def finish(self, run: str) -> dict[str, Any]:
         """Wait for the end of a run; its state."""
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + END_S
         while time.monotonic() < deadline:
             state = self.state(run)
             if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
                 return state
             time.sleep(0.5)
-        raise TimeoutError(f"the flow run did not end within {patience_s:g} s:\n{self.logs()}")
+        raise TimeoutError(f"the flow run did not end within {END_S:g} s:\n{self.logs()}")
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Ask the server's API."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,15 @@ def look_for_engine(image: str) -> EngineState:
     return EngineState(True, f"Docker Engine {version}, {image} ({image_id})")
 
 
-def leftover_processes(mark: str, spare: Iterable[int] = ()) -> list[str]:
+def leftover_processes(mark: str) -> list[str]:
     """Processes that carry `mark` (a path only this test run knows) in their environment or command line.
 
     A zygote gets its scratch folder, a Prefect server its home and a model server its journal inside the run's own
     temporary folder, so the mark finds them whoever their parent is by now, and no other run's processes.
     """
-    spared = {os.getpid(), *spare}
     found = []
     for process in psutil.process_iter():
-        if process.pid not in spared and _carries(process, mark):
+        if process.pid != os.getpid() and _carries(process, mark):
             found.append(f"process {process.pid}: {' '.join(_command(process))[:200]}")
     return found
 

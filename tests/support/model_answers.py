@@ -88,11 +88,6 @@ def in_turn(*answers: Answer) -> Behaviour:
     return lambda ask: answers[min(ask.number, len(answers)) - 1]
 
 
-def at_most(limit: int, then: Answer, otherwise: Answer) -> Behaviour:
-    """`then` while at most `limit` requests are in flight, `otherwise` (a 429, say) beyond."""
-    return lambda ask: then if ask.in_flight <= limit else otherwise
-
-
 def body_digest(body: dict[str, Any]) -> str:
     """sha256 (hex) of a request body's canonical JSON."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

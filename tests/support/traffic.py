@@ -49,10 +49,10 @@ class Road:
         self._numbers = itertools.count()
         self.last: Batch | None = None
 
-    def orders(self, count: int, *, tokens: int = 1, nanodollars: int = 0, model: str = "m") -> list[Order]:
+    def orders(self, count: int, *, tokens: int = 1, model: str = "m") -> list[Order]:
         """Requests that want to go, each of a call of its own."""
         names = [f"{self.desk.owner}{next(self._numbers)}" for _ in range(count)]
-        return [Order(name, name, model, tokens, nanodollars, 0.0) for name in names]
+        return [Order(name, name, model, tokens, 0, 0.0) for name in names]
 
     def handle(
         self, now: float, orders: Sequence[Order] = (), returns: Sequence[Return] = (), *, again: bool = False
@@ -70,11 +70,9 @@ class Road:
         decisions = self.handle(now, orders)
         return [(order, it.day) for order, it in zip(orders, decisions, strict=True) if isinstance(it, Go)]
 
-    def back(
-        self, now: float, order: Order, day: str, outcome: str = "ok", *, tokens: int = 0, requests: int = 1
-    ) -> None:
+    def back(self, now: float, order: Order, day: str, outcome: str = "ok", *, tokens: int = 0) -> None:
         """A request comes back."""
-        self.handle(now, returns=[Return(order.id, order.model, day, outcome, requests=requests, tokens=tokens)])
+        self.handle(now, returns=[Return(order.id, order.model, day, outcome, requests=1, tokens=tokens)])
 
 
 def waits(decisions: Sequence[Decision]) -> list[float]:

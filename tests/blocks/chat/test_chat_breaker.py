@@ -29,10 +29,10 @@ from tests.support.stores import look
 from tests.support.traffic import START, Road, store_at, waits
 
 
-def fail(road: Road, now: float, count: int, outcome: str = "rate_limited", *, model: str = "m") -> list[str]:
+def fail(road: Road, now: float, count: int, outcome: str = "rate_limited") -> list[str]:
     """So many requests come back with an outcome; gives the states of breakers that changed."""
     changes: list[str] = []
-    for order in road.orders(count, model=model):
+    for order in road.orders(count):
         for gone, day in road.send(now, [order]):
             road.back(now, gone, day, outcome)
             assert road.last is not None

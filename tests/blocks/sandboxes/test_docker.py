@@ -115,9 +115,7 @@ def gone(client: docker.APIClient, container_id: str, seconds: float = 200.0) ->
     return not exists(client, container_id)
 
 
-async def test_the_wall_is_the_one_the_engine_reports(
-    box: Sandbox, client: docker.APIClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_wall_is_the_one_the_engine_reports(box: Sandbox, client: docker.APIClient) -> None:
     found = client.inspect_container(await container_of(box))
     host, config = found["HostConfig"], found["Config"]
     assert host["NetworkMode"] == "none"
@@ -307,7 +305,7 @@ async def test_a_cancelled_start_leaves_no_container(fake_image: str, client: do
             await asyncio.sleep(0.1)
 
 
-async def test_what_is_missing_is_said_in_one_sentence(fake_image: str, dataset: Path, tmp_path: Path) -> None:
+async def test_what_is_missing_is_said_in_one_sentence(fake_image: str, dataset: Path) -> None:
     with pytest.raises(SandboxUnavailable, match=r"no image nowhere:1.*make sandbox-image"):
         await DockerRuntime(image="nowhere:1").check()
     build("trigpoint-sandbox-old:test", f"FROM {fake_image}\nLABEL {LABEL_PROTOCOL}=0")
@@ -528,9 +526,7 @@ def ssh_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]
     process.wait()
 
 
-async def test_an_engine_over_ssh(
-    fake_image: str, tmp_path: Path, client: docker.APIClient, ssh_server: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_engine_over_ssh(fake_image: str, tmp_path: Path, client: docker.APIClient, ssh_server: int) -> None:
     runtime = DockerRuntime(f"ssh://{getpass.getuser()}@127.0.0.1:{ssh_server}", fake_image)
     await exercise(runtime, tmp_path, client)
     tunnel = runtime._engine._tunnel
@@ -571,7 +567,7 @@ async def test_an_engine_over_ssh_that_may_not_be_reached(fake_image: str, tmp_p
             await DockerRuntime(url, fake_image).check()
 
 
-def test_a_tunnel_ends_with_its_owner_however_it_dies(ssh_server: int, fake_image: str) -> None:
+def test_a_tunnel_ends_with_its_owner_however_it_dies(ssh_server: int) -> None:
     url = f"ssh://{getpass.getuser()}@127.0.0.1:{ssh_server}"
     code = (
         "import os, sys\nfrom blocks.sandboxes.engine import Engine\n"

@@ -127,7 +127,7 @@ async def test_zygotes_nobody_took_are_ended(dataset: Path) -> None:
             pass
 
 
-async def test_a_runtime_that_cannot_start_says_so_when_opened(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_runtime_that_cannot_start_says_so_when_opened(dataset: Path) -> None:
     class Broken(FakeRuntime):
         async def start(self, limits: SandboxLimits) -> ProcessTransport:
             raise SandboxUnavailable("Nothing here.")

@@ -51,7 +51,7 @@ async def fetch(
         return await web.fetch(url, folder / "x.part", FetchLimits(max_bytes=cap), lambda done, total: None)
 
 
-async def test_a_file_comes_whole_with_its_version_and_name(server: FileServer, tmp_path: Path, waits: Waits) -> None:
+async def test_a_file_comes_whole_with_its_version_and_name(server: FileServer, tmp_path: Path) -> None:
     server.files["/a%20b.csv"] = ranged(BODY)
     seen: list[tuple[int, int | None]] = []
     async with WebFetcher() as web:

@@ -15,7 +15,6 @@ from flows.answers.plain import NotPlain, as_json
 from flows.questions.records import AnswerSpec
 
 Tagged = dict[str, Any]
-ONE = {"t": "int", "v": 1}
 
 
 def text(value: str) -> Tagged:

@@ -60,10 +60,9 @@ def test_every_question_repeats_itself(text: str, program: str) -> None:
     assert Likeness([asked]).repeated(asked)
 
 
-@given(st.lists(st.sampled_from(["alpha", "beta", "gamma", "delta", "7", "8"]), min_size=1, unique=True), st.randoms())
-def test_the_order_of_words_does_not_matter(words: list[str], random: object) -> None:
-    turned = words[::-1]
-    assert Likeness([Asked("a", " ".join(words), "", "")]).repeated(Asked("b", " ".join(turned), "", ""))
+@given(st.lists(st.sampled_from(["alpha", "beta", "gamma", "delta", "7", "8"]), min_size=1, unique=True))
+def test_the_order_of_words_does_not_matter(words: list[str]) -> None:
+    assert Likeness([Asked("a", " ".join(words), "", "")]).repeated(Asked("b", " ".join(words[::-1]), "", ""))
 
 
 def test_a_program_is_its_computation() -> None:

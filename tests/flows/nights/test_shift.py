@@ -31,8 +31,8 @@ BUILD = "a build"
 class Flows:
     """Stand-ins of the two flows: they leave the files that the real ones leave."""
 
-    def __init__(self, home: Path, questions: int = 3) -> None:
-        self.home, self.questions = home, questions
+    def __init__(self, home: Path) -> None:
+        self.home = home
         self.started: list[tuple[str, str, int | None]] = []
         self.outcomes: dict[str, Outcome] = {}
         self.crashes_left = self.before_crash = 0
@@ -54,7 +54,7 @@ class Flows:
 
     def _write_questions(self, slug: str) -> None:
         (self.home / "questions").mkdir(exist_ok=True)
-        lines = [json.dumps({"id": f"q{n}", "text": f"How many of {n}?"}) + "\n" for n in range(self.questions)]
+        lines = [json.dumps({"id": f"q{n}", "text": f"How many of {n}?"}) + "\n" for n in range(3)]
         (self.home / "questions" / f"{slug}.jsonl").write_text("".join(lines))
 
     def _answer(self, slug: str, path: str, most: int) -> None:

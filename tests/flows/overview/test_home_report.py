@@ -112,7 +112,7 @@ def test_days_narrow_it_down(home: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert f"{requests} requests;" in capsys.readouterr().out
 
 
-def test_what_is_no_day_is_one_sentence(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_day_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(report, ["--since", "yesterday"])
     assert "--since" in capsys.readouterr().err

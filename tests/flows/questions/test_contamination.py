@@ -36,7 +36,7 @@ def test_a_question_shorter_than_the_run_counts_whole() -> None:
     assert benchmarks.overlap("how many rows have a gap") is None
 
 
-def test_the_key_is_of_what_decides(tmp_path: Path) -> None:
+def test_the_key_is_of_what_decides() -> None:
     def made(words: int, *texts: str) -> str:
         benchmarks = Benchmarks(words)
         for at, text in enumerate(texts):

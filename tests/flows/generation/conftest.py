@@ -13,7 +13,7 @@ import pytest_asyncio
 from blocks.sandboxes import ProcessRuntime, Sandbox, SandboxLimits, Session
 from flows.generation.recipes import Asking, Workplace
 from flows.tables.dataset import read_dataset
-from flows.tables.profiling import profile_dataset
+from flows.tables.profiling import DatasetProfile, profile_dataset
 from flows.verification.attempts import TraceConfig
 from tests.support.chat import MODEL, opened
 from tests.support.model_answers import Behaviour
@@ -37,13 +37,20 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sandbox(trees: Path) -> AsyncIterator[Sandbox]:
     """The table's sandbox."""
-    limits = SandboxLimits(max_sessions=9)
+    limits = SandboxLimits(max_sessions=9, preload="tables")
     async with await Sandbox.open(ProcessRuntime(), trees, limits=limits) as sandbox:
         yield sandbox
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def profile(sandbox: Sandbox) -> DatasetProfile:
+    """What is known of the table, which nobody changes."""
+    async with await sandbox.session() as session:
+        return await profile_dataset(session)
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def bench(sandbox: Sandbox, trees: Path, tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(sandbox: Sandbox, profile: DatasetProfile, trees: Path, tmp_path: Path) -> AsyncIterator[Bench]:
     """A workplace whose model behaves as told."""
     free = asyncio.Semaphore(sandbox.limits.max_sessions)
 
@@ -52,8 +59,6 @@ async def bench(sandbox: Sandbox, trees: Path, tmp_path: Path) -> AsyncIterator[
         async with free, await sandbox.session() as session:
             yield session
 
-    async with open_session() as session:
-        profile = await profile_dataset(session)
     async with AsyncExitStack() as stack:
 
         async def made(behave: Behaviour) -> tuple[Workplace, ModelServer]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from blocks.sandboxes import ProcessRuntime, Sandbox, Session
+from blocks.sandboxes import ProcessRuntime, Sandbox, SandboxLimits, Session
 from flows.questions.candidates import Candidate
 from flows.questions.proving import Bars, OpenRuns, Refusal, prove
 from flows.questions.records import AnswerSpec, Question
@@ -38,7 +38,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def open_session(table: Path) -> AsyncIterator[OpenRuns]:
-    async with await Sandbox.open(ProcessRuntime(), table) as sandbox:
+    async with await Sandbox.open(ProcessRuntime(), table, limits=SandboxLimits(preload="tables")) as sandbox:
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Session]:

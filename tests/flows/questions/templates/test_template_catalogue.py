@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -84,6 +85,7 @@ def profile_of(frame: pd.DataFrame) -> DatasetProfile:
     return DatasetProfile.model_validate(table_facts(frame))
 
 
+@cache
 def sample_profile(slug: str) -> DatasetProfile:
     return profile_of(pd.read_csv(dataset_folder(slug) / "data.csv"))
 
@@ -92,8 +94,9 @@ def asked(frame: pd.DataFrame) -> set[str]:
     return {candidate.provenance["template"] for candidate in propose_templates(profile_of(frame), seed=0)}
 
 
-def sample_candidates() -> list[Candidate]:
-    return [c for slug in SLUGS for seed in range(4) for c in propose_templates(sample_profile(slug), seed=seed)]
+@cache
+def sample_candidates() -> tuple[Candidate, ...]:
+    return tuple(c for slug in SLUGS for seed in range(4) for c in propose_templates(sample_profile(slug), seed=seed))
 
 
 def test_the_catalogue_covers_the_classic_questions_and_adds_its_own() -> None:

@@ -20,11 +20,11 @@ from tests.support.machine import (
     leftover_containers,
     leftover_processes,
     look_for_engine,
-    settle,
 )
 from tests.support.postgres_server import PostgresServer, programs
 from tests.support.prefect_home import RUN_FOLDER, migrated_home
 from tests.support.prefect_server import PrefectServer
+from tests.support.waiting import settle
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_ENGINE = "TRIGPOINT_REQUIRE_ENGINE"

@@ -40,7 +40,7 @@ from blocks.settings import settings
 from blocks.slots import LIMIT_NAME, ensure_limit
 from blocks.work_pools import job_template
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION
-from tests.support.machine import settle
+from tests.support.waiting import settle
 
 ROOT = Path(__file__).resolve().parents[2]
 HEALTHY = {"/api/health": True, "/api/admin/version": prefect.__version__}

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.machine import settle
+from tests.support.waiting import settle
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_home")]
 

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from tests.support.machine import settle
+from tests.support.waiting import settle
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_home")]
 

@@ -25,7 +25,7 @@ from tests.support.experiments import Bench
 from tests.support.model_server import ModelProcess
 from tests.support.prefect_server import PrefectServer
 from tests.support.stores import stored_keys
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1500)]
 
@@ -97,8 +97,7 @@ def test_killed_at_any_moment_and_run_again(
     for _ in range(KILLS):
         process = command.start(*options)
         wanted = len(bench.lines_on_disk()) + dice.randint(1, 12)
-        while len(bench.lines_on_disk()) < wanted and process.poll() is None:
-            time.sleep(0.02)
+        wait_until(lambda: len(bench.lines_on_disk()) >= wanted or process.poll() is not None)  # noqa: B023
         time.sleep(dice.random() * 0.2)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -128,7 +127,7 @@ def test_terminated_it_leaves_a_table_of_what_it_has(
     bench.experiments("provider,model,topic", *(f"compatible,m,topic {n}" for n in range(400)))
     command = Command(bench, prefect_server, tmp_path / "home")
     process = command.start("--base-url", model.base_url, "--compatible-concurrency", "2", "--no-report")
-    asyncio.run(until(lambda: len(bench.lines()) > 2 or process.poll() is not None))
+    wait_until(lambda: len(bench.lines()) > 2 or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=200)
     assert process.returncode == TERMINATED

@@ -7,7 +7,6 @@ import csv
 import os
 import re
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -18,11 +17,12 @@ import pytest
 from flows.verification.records import Episode
 from flows.verification.store import read_episodes
 from tests.support.hosts import Hosts, Sampler
-from tests.support.machine import FLOW_IMAGE, settle
+from tests.support.machine import FLOW_IMAGE
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.prefect_home import migrated_home
 from tests.support.prefect_server import PrefectServer
+from tests.support.waiting import settle, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.server, pytest.mark.timeout(3600), pytest.mark.usefixtures("flow_image")]
 
@@ -130,9 +130,7 @@ def test_after_a_kill_the_next_container_goes_on_and_redoes_nothing(hosts: Hosts
         model.wait_for_asks(asked + 2)
         (flow,) = hosts.flow_containers()
         hosts.client.kill(flow)
-        deadline = time.monotonic() + 120
-        while (not killed.samples or killed.samples[-1][1]) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: bool(killed.samples) and not killed.samples[-1][1], 120)
     assert len(killed.sandboxes) == 1
     assert not killed.samples[-1][1], "a sandbox does not outlive the flow that owns it"
     assert hosts.finish(run)["type"] == "CRASHED"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import signal
@@ -21,7 +20,7 @@ from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
 from tests.support.proposing import EXPLORES, WORDS, by_part, code_block, explorer, json_block, proposal
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
@@ -138,7 +137,7 @@ def test_killed_anywhere_no_answered_call_is_asked_again(prefect_server: Prefect
         for kill in range(2):
             before = len(model.asks)
             process = home.start(*arguments, *by_model(model))
-            asyncio.run(until(lambda: len(model.asks) > before or process.poll() is not None))  # noqa: B023
+            wait_until(lambda: len(model.asks) > before or process.poll() is not None)  # noqa: B023
             time.sleep(dice.uniform(0, 1.5) if kill else 0.05)
             process.send_signal(signal.SIGKILL)
             process.communicate()

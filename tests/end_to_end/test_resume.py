@@ -20,6 +20,7 @@ from flows.verification.store import read_episodes
 from tests.support.model_server import ModelProcess
 from tests.support.prefect_server import PrefectServer
 from tests.support.stores import stored_keys
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(5400)]
 
@@ -43,12 +44,6 @@ async def behave(ask):
         code = f"submit({int(hashlib.sha256(ask.key.encode()).hexdigest()[:6], 16)})"
     return Answer(content=f"Answer.\\n```python\\nassert len(seen)\\n{code}\\n```", delay_s=0.25)
 '''
-
-
-@pytest.fixture
-def server(prefect_home: Path) -> Iterator[PrefectServer]:
-    with PrefectServer(prefect_home) as server:
-        yield server
 
 
 @pytest.fixture
@@ -94,12 +89,8 @@ class Runs:
     def killed(self, rng: random.Random) -> bool:
         """Kill a run at a random moment after its first sign of life; False when it had ended by itself."""
         seen, process = sum(self._model.tally.asked.values()), self.start()
-        deadline = time.monotonic() + 600
-        while time.monotonic() < deadline and process.poll() is None:
-            if sum(self._model.tally.asked.values()) > seen:
-                time.sleep(rng.uniform(0.0, 1.0))
-                break
-            time.sleep(0.02)
+        wait_until(lambda: sum(self._model.tally.asked.values()) > seen or process.poll() is not None, 600)
+        time.sleep(rng.uniform(0.0, 1.0))
         alive = process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -138,13 +129,13 @@ def test_kill_at_random_moments(
     tmp_path: Path,
     allowed: Path,
     model: ModelProcess,
-    server: PrefectServer,
+    prefect_server: PrefectServer,
     record_property: Callable[[str, object], None],
 ) -> None:
     seed = random.SystemRandom().randrange(2**32)
     record_property("seed", seed)
     rng = random.Random(seed)
-    runs = Runs(tmp_path, tmp_path / "killed", model, server)
+    runs = Runs(tmp_path, tmp_path / "killed", model, prefect_server)
     kills, logs = 0, set[str]()
     finished: set[str] = set()
     for _ in range(3 * KILLS):
@@ -173,7 +164,7 @@ def test_kill_at_random_moments(
     assert runs.undisturbed() == 0
     assert sum(model.tally.asked.values()) == calls, "a run with nothing to do asks nothing"
 
-    calm = Runs(tmp_path, tmp_path / "calm", model, server)
+    calm = Runs(tmp_path, tmp_path / "calm", model, prefect_server)
     assert calm.undisturbed() == 0
     assert runs.finished() == calm.finished(), "it ends where an undisturbed run ends"
     verdicts = Counter(outcome[0] for _, outcome in calm.finished().values())  # type: ignore[index]

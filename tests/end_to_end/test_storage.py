@@ -19,7 +19,7 @@ from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
 from tests.support.s3_server import SECRET, S3Server
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
@@ -133,7 +133,7 @@ def test_a_host_goes_on_where_another_was_killed(
     held.update(last)
     process = one.start("episode", *hosts.asking(range(QUESTIONS)))
     try:
-        asyncio.run(until(lambda: process.poll() is not None or min(lines(one), stored(s3)) >= last.start))
+        wait_until(lambda: process.poll() is not None or min(lines(one), stored(s3)) >= last.start)
     finally:
         process.send_signal(signal.SIGKILL)
         said = "".join(process.communicate())

@@ -32,7 +32,7 @@ from flows.verification.records import Episode
 from flows.verification.store import read_episodes
 from tests.support.hosts import LABEL_FLOW_RUN as PREFECT_RUN
 from tests.support.hosts import ROOT, Hosts
-from tests.support.machine import FLOW_IMAGE, settle
+from tests.support.machine import FLOW_IMAGE
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.postgres_server import PostgresServer
@@ -41,6 +41,7 @@ from tests.support.prefect_server import PrefectServer
 from tests.support.s3_server import S3Server
 from tests.support.second_engine import SecondEngine
 from tests.support.stores import stored_keys
+from tests.support.waiting import settle
 
 KILLS = int(os.environ.get("TRIGPOINT_TEST_KILLS", "5"))
 """One of each kind; `make soak` asks for more."""

@@ -24,12 +24,12 @@ from flows.verification.records import Episode
 from flows.verification.store import read_episodes
 from tests.support.hosts import LABEL_FLOW_RUN as PREFECT_RUN
 from tests.support.hosts import ROOT, Hosts
-from tests.support.machine import settle
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.past import half_an_hour_ago
 from tests.support.prefect_home import migrated_home
 from tests.support.prefect_server import PrefectServer
+from tests.support.waiting import settle
 
 pytestmark = [pytest.mark.engine, pytest.mark.server, pytest.mark.timeout(3600), pytest.mark.usefixtures("flow_image")]
 

@@ -13,6 +13,7 @@ import pytest
 
 from sandbox_image.zygote.protocol import Kind
 from tests.sandbox_image.driver import PATIENCE_S, Outcome, Zygote
+from tests.support.waiting import wait_until
 
 Run = Callable[..., Outcome]
 STUBBORN = (
@@ -311,9 +312,7 @@ def test_threads_left_behind_neither_print_nor_compute_until_the_next_cell(zygot
         "import os, threading, time\nn = 0\ndef spin():\n    global n\n    while True: n += 1\n"
         "threading.Thread(target=spin, daemon=True).start()\nos.getpid()",
     ).value
-    deadline = time.monotonic() + PATIENCE_S
-    while not has_stopped(int(pid or 0)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: has_stopped(int(pid or 0)), PATIENCE_S)
     zygote.send(Kind.STATS)
     before = zygote.receive(Kind.STATS_REPLY).json()["sessions"][str(session)]["cpu_s"]
     time.sleep(0.5)
@@ -331,9 +330,7 @@ def test_a_process_that_dies_between_cells_is_told_with_the_next(zygote: Zygote,
     assert now_is() == pid
     os.kill(pid, signal.SIGKILL)
     # The process is gone some time before the switchboard hears of it.
-    deadline = time.monotonic() + PATIENCE_S
-    while now_is() == pid and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: now_is() != pid, PATIENCE_S)
     outcome = zygote.run(session, "ran = True")
     assert (outcome.status, outcome.kept) == ("killed", False)
     assert outcome.reason == "between cells the process was killed; the cell was not run"

@@ -13,6 +13,7 @@ import pytest
 from sandbox_image.zygote.protocol import Kind
 from tests.sandbox_image.driver import LIMITS, PATIENCE_S, QUICKLY, TABLE, Zygote
 from tests.sandbox_image.test_zygote_lifecycle import alive, gone
+from tests.support.waiting import wait_until
 
 
 class Spared:
@@ -136,9 +137,7 @@ def test_a_spare_that_dies_costs_no_session_anything(spared: Spared) -> None:
         os.kill(pid, signal.SIGKILL)
     assert gone(list(ahead))
     # The switchboard removes their folders when it has heard of their death; a session is asked for after that.
-    deadline = time.monotonic() + PATIENCE_S
-    while any(folder.exists() for folder in folders) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: not any(folder.exists() for folder in folders), PATIENCE_S)
     spared.open(1)
     outcome = spared.zygote.run(1, "len(df)")
     assert (outcome.status, outcome.value) == ("ok", "3")

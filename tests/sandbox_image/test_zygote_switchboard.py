@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from sandbox_image.zygote.protocol import Decoder, Frame, Kind, encode
 from sandbox_image.zygote.switchboard import Switchboard
 from tests.sandbox_image.driver import LIMITS, PATIENCE_S
 from tests.sandbox_image.test_zygote_spares import state
+from tests.support.waiting import wait_until
 
 
 class Stage:
@@ -106,9 +106,6 @@ def test_a_session_that_is_ready_before_its_birth_is_told_is_stopped_and_known(s
     stage.say(op="forked", ticket=asked["ticket"], pid=stage.process.pid)
     opened = stage.hear()
     assert (opened.kind, opened.json()["pid"]) == (Kind.OPENED, stage.process.pid)
-    deadline = time.monotonic() + PATIENCE_S
-    while state(stage.process.pid) != "T" and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert state(stage.process.pid) == "T"
+    wait_until(lambda: state(stage.process.pid) == "T", PATIENCE_S)
     for descriptor in pipes:
         os.close(descriptor)

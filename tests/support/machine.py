@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,14 +71,6 @@ def leftover_containers() -> list[str]:
         return [f"container {c.name}: owner {c.labels[LABEL_OWNER]}" for c in containers if _orphaned(c)]
     finally:
         client.close()
-
-
-def settle(look: Callable[[], list[str]], patience_s: float) -> list[str]:
-    """What `look` still finds once it has found nothing, or once `patience_s` seconds have gone by."""
-    deadline = time.monotonic() + patience_s
-    while (found := look()) and time.monotonic() < deadline:
-        time.sleep(0.25)
-    return found
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:

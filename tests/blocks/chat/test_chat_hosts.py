@@ -24,6 +24,7 @@ from tests.support.model_answers import Answer
 from tests.support.model_server import ModelServer
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.stores import look, written
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 LEASE_S = 24.0
@@ -75,10 +76,7 @@ async def test_a_call_in_flight_on_one_host_is_not_asked_by_another_until_that_h
 
 
 def _wait_for_visitors(place: SecretStr, count: int) -> None:
-    deadline = time.monotonic() + 120
-    while look(place, "SELECT count(*) FROM journal_owners") != [(count,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: look(place, "SELECT count(*) FROM journal_owners") == [(count,)])
 
 
 @pytest.mark.postgres

@@ -25,7 +25,7 @@ from tests.support.chat import ask, opened
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.stores import look, stored_keys, written
-from tests.support.waiting import until
+from tests.support.waiting import until, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -54,10 +54,7 @@ def _wait_until_alone(store: Place) -> None:
     """Waits until a database server has no other visitor: it may yet carry out what a killed one had sent."""
     others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
     query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {others}"
-    deadline = time.monotonic() + 300
-    while look(store, query) != [(0,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: look(store, query) == [(0,)])
 
 
 @pytest.mark.parametrize(("moment", "asked"), [("unstored", 2), ("stored", 1)])
@@ -276,8 +273,6 @@ def test_life_of_an_owner() -> None:
     theirs = str(mine._replace(pid=child.pid, started=stat[19]))
     assert life(theirs) == "alive"
     os.kill(child.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 100
-    while life(theirs) == "alive" and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: life(theirs) != "alive")
     assert life(theirs) == "dead", "a zombie is dead"
     child.communicate()

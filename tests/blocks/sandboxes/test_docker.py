@@ -33,6 +33,7 @@ from blocks.sandboxes.engine import Engine
 from blocks.settings import settings
 from tests.blocks.sandboxes.support import FAKE, LIMITS, alive
 from tests.blocks.sandboxes.test_streams import certificate
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 FAKE_IMAGE = "trigpoint-sandbox-fake:test"
@@ -576,7 +577,4 @@ def test_a_tunnel_ends_with_its_owner_however_it_dies(ssh_server: int) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
     assert done.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 200
-    while alive(int(done.stdout)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not alive(int(done.stdout))
+    wait_until(lambda: not alive(int(done.stdout)))

@@ -7,7 +7,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from blocks.errors import DatasetError, SandboxError, SandboxUnavailable
 from blocks.sandboxes import SandboxLimits, SandboxPool, process
 from blocks.sandboxes.process import ProcessTransport
 from tests.blocks.sandboxes.support import LIMITS, FakeRuntime, alive
+from tests.support.waiting import until, wait_until
 
 
 @pytest.fixture
@@ -64,9 +64,7 @@ def test_zygotes_are_started_before_any_event_loop_and_then_used(dataset: Path) 
     runtime = FakeRuntime()
     pool = SandboxPool(runtime, limits=LIMITS)
     pool.prewarm(2)
-    deadline = time.monotonic() + 200
-    while len(runtime.started) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: len(runtime.started) == 2)
     ahead = {transport.pid for transport in runtime.started}
     assert len(ahead) == 2
 
@@ -85,9 +83,7 @@ async def test_a_zygote_that_died_while_waiting_is_passed_over(dataset: Path) ->
     runtime = FakeRuntime()
     pool = SandboxPool(runtime, limits=LIMITS)
     pool.prewarm()
-    async with asyncio.timeout(200):
-        while not runtime.started:  # noqa: ASYNC110  (a thread fills it)
-            await asyncio.sleep(0.02)
+    await until(lambda: bool(runtime.started))
     await asyncio.to_thread(os.kill, runtime.started[0].pid, 9)
     await asyncio.to_thread(runtime.started[0]._process.wait)
     async with pool.open(dataset) as sandbox, await sandbox.session() as session:
@@ -109,9 +105,7 @@ async def test_giving_up_while_a_zygote_comes_up_ends_it(dataset: Path) -> None:
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    async with asyncio.timeout(200):
-        while not runtime.started or alive(runtime.started[0].pid):  # noqa: ASYNC110  (a thread starts, the kernel ends it)
-            await asyncio.sleep(0.05)
+    await until(lambda: bool(runtime.started) and not alive(runtime.started[0].pid))
     await runtime.started[0].close()
 
 
@@ -159,8 +153,5 @@ print(runtime.started[0].pid)
 def test_a_process_that_ends_without_closing_its_pool_leaves_nothing(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", LEAVE], stdout=subprocess.PIPE, env=environment, check=True)
-    deadline = time.monotonic() + 200
-    while (alive(int(done.stdout)) or list(tmp_path.iterdir())) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not alive(int(done.stdout))
+    wait_until(lambda: not alive(int(done.stdout)) and not list(tmp_path.iterdir()))
     assert list(tmp_path.glob(process.FOLDER_PREFIX + "*")) == []

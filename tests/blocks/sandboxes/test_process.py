@@ -21,18 +21,9 @@ from blocks.sandboxes import ProcessRuntime, owner, process
 from blocks.sandboxes.spawn import Order, spawn
 from blocks.sandboxes.warden import GRACE_S
 from tests.blocks.sandboxes.support import LIMITS, FakeRuntime, alive, tree
+from tests.support.waiting import until, wait_until
 
 WARDEN = Path(process.__file__).with_name("warden.py")
-
-
-def wait_for(condition: object, seconds: float = 200.0) -> bool:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def proc(pid: int, name: str) -> bytes:
@@ -63,8 +54,8 @@ async def test_the_zygote_gets_nothing_of_the_users_environment(monkeypatch: pyt
     monkeypatch.setenv("OPENROUTER_API_KEY", "sk-secret")
     monkeypatch.setenv("SOME_PASSWORD", "hunter2")
     transport = await FakeRuntime().start(LIMITS)
-    assert wait_for(lambda: len(tree(transport.pid)) == 2)
-    assert wait_for(lambda: b"fake_zygote" in proc(tree(transport.pid)[1], "cmdline"))
+    wait_until(lambda: len(tree(transport.pid)) == 2)
+    wait_until(lambda: b"fake_zygote" in proc(tree(transport.pid)[1], "cmdline"))
     for pid in tree(transport.pid):
         environment = proc(pid, "environ")
         assert b"secret" not in environment
@@ -86,8 +77,8 @@ async def test_a_cancelled_start_leaves_neither_process_nor_folder(
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await (await starting).close()
-    assert await asyncio.to_thread(wait_for, lambda: names(tmp_path) == set())
-    assert await asyncio.to_thread(wait_for, lambda: set(tree(os.getpid())) <= before)
+    await until(lambda: names(tmp_path) == set())
+    await until(lambda: set(tree(os.getpid())) <= before)
 
 
 async def test_no_landlock_is_refused_unless_weakness_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +115,7 @@ def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
     asking = threading.Thread(target=lambda: started.append(spawn(order).result()))
     asking.start()
     asking.join()
-    assert wait_for(lambda: len(tree(started[0].pid)) == 2)
+    wait_until(lambda: len(tree(started[0].pid)) == 2)
     time.sleep(GRACE_S + 0.5)
     assert len(tree(started[0].pid)) == 2
     started[0].terminate()
@@ -164,10 +155,10 @@ def test_the_warden_ends_everything_a_dead_zygote_leaves_and_the_folder(tmp_path
 
 def test_a_killed_warden_takes_the_zygote_along(tmp_path: Path) -> None:
     warden = start_warden(tmp_path / "private", "import time; time.sleep(600)")
-    assert wait_for(lambda: len(tree(warden.pid)) == 2)
+    wait_until(lambda: len(tree(warden.pid)) == 2)
     zygote = tree(warden.pid)[1]
     warden.kill()
-    assert wait_for(lambda: not alive(zygote))
+    wait_until(lambda: not alive(zygote))
     with warden:
         assert warden.wait(100) == -signal.SIGKILL
 

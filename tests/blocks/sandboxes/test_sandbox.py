@@ -16,7 +16,7 @@ import pytest
 from blocks.errors import DatasetError, SandboxError, SandboxLost, SandboxUnavailable
 from blocks.sandboxes import CellResult, Incident, OutputChunk, Sandbox, link, sandbox, session
 from tests.blocks.sandboxes.support import LIMITS, FakeRuntime, alive, descriptors, tree
-from tests.support.waiting import until
+from tests.support.waiting import until, wait_until
 
 
 @pytest.fixture
@@ -374,7 +374,7 @@ def test_an_event_loop_that_ends_takes_its_sandboxes_along(dataset: Path) -> Non
 
     asyncio.run(forgetful())
     transport = runtime.started[0]
-    asyncio.run(until(lambda: not alive(transport.pid)))
+    wait_until(lambda: not alive(transport.pid))
     asyncio.run(transport.close())
 
 

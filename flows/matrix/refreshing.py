@@ -1,4 +1,4 @@
-"""Outputs that keep up with a run: made anew every few seconds, as rarely as is cheap."""
+"""Tables that keep up with a run: made anew every few seconds, as rarely as is cheap."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Experiment:
         return Drafter(self.composer, self.output, self.options, seat_of)
 
     async def run(self, name: str, seat_of: SeatOf, ended: Ended, warn: Callable[[str], None]) -> ExperimentReport:
-        """Ask the rows; the outputs keep up with them, and are written at the end whatever it is.
+        """Ask the rows; the tables keep up with them, and all outputs are written at the end whatever it is.
 
         Args:
             name: The run's.
@@ -88,15 +88,15 @@ class Experiment:
             JournalError: The journal cannot be used.
             UserError: A result could not be kept, or an output not be written.
         """
-        write = partial(self.write, name)
+        # What has been printed cannot be made anew.
+        fresh = nullcontext() if self.output.stdout else kept_fresh(self._refresh, self._more_than_before, warn)
         try:
-            # What has been printed cannot be made anew.
-            async with nullcontext() if self.output.stdout else kept_fresh(write, self._more_than_before, warn):
+            async with fresh:
                 await self.ask(seat_of, ended, warn)
         except BaseException:
-            write()
+            self.write(name)
             raise
-        return await asyncio.to_thread(write)
+        return await asyncio.to_thread(self.write, name)
 
     async def ask(self, seat_of: SeatOf, ended: Ended, warn: Callable[[str], None]) -> None:
         """Ask every row that has no answer yet.
@@ -128,14 +128,21 @@ class Experiment:
             run: The run's name.
         """
         with self._writing:
-            return self._written(run, self.rows.ended(finished_order=self.options.order == "finished"))
+            report, sides = self._written(run)
+            return self._with_page(report, sides) if self.options.report else report
+
+    def _refresh(self) -> None:
+        """The tables alone: a page is drawn, and costs more."""
+        with self._writing:
+            self._written("")
 
     def _more_than_before(self) -> int:
         """How many rows have a result; 0 as long as the table of an earlier run may have more."""
         ended = len(self.rows.order)
         return ended if ended >= min(self.rows.found, self.sheet.count) else 0
 
-    def _written(self, run: str, ended: Iterable[int]) -> ExperimentReport:
+    def _written(self, run: str) -> tuple[ExperimentReport, SideBySide]:
+        ended = self.rows.ended(finished_order=self.options.order == "finished")
         columns = Columns.of(self.sheet.variables, self._results(ended), flatten=self.options.flatten)
         comparison, sides = Comparison(), SideBySide(self.options.side_by_side)
         places: dict[Path | None, array[int]] = {}
@@ -153,7 +160,7 @@ class Experiment:
             outputs=[str(place.absolute()) for place in places if place is not None],
             rows_file=str(self.output.rows_file.absolute()),
         )
-        return self._with_page(report, sides) if self.options.report else report
+        return report, sides
 
     def _with_page(self, report: ExperimentReport, sides: SideBySide) -> ExperimentReport:
         text = page(

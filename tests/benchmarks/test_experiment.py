@@ -55,7 +55,9 @@ async def test_a_large_experiment(tmp_path: Path) -> None:
                 f"{early[1]:.0f}, {late[1]:.0f}, {after:.0f} MiB"),
             Row("growth for 10,000 rows", f"{(late[1] - early[1]) / (late[0] - early[0]) * 10_000:.1f} MiB",
                 "at most 1 MiB", (late[1] - early[1]) / (late[0] - early[0]) * 10_000 <= 1),
-            Row("open files, least and most", f"{min(files)}, {max(files)}", "constant", max(files) == min(files)),
+            # One more while the table is written.
+            Row("open files, least and most", f"{min(files)}, {max(files)}", "at most 1 apart",
+                max(files) - min(files) <= 1),
             Row("coroutines, least and most", f"{min(tasks)}, {max(tasks)}", "at most 4 apart",
                 max(tasks) - min(tasks) <= 4),
             Row("CPU of a row: prompt, key, journal, line, table, page", f"{1000 * cpu / ROWS:.2f} ms", "at most 5 ms",

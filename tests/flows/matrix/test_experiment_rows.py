@@ -114,10 +114,8 @@ async def test_the_table_grows_while_rows_are_asked(bench: Bench) -> None:
     bench.experiments("provider,model,topic", *(f"compatible,m,{topic}" for topic in ("a", "held", "b")))
     held = Held()
     with ModelServer(held) as server:
-        running = asyncio.create_task(bench.run(**on(server, flatten=True, report=True)))
+        running = asyncio.create_task(bench.run(**on(server, flatten=True)))
         await until(lambda: bench.output.exists() and len(bench.rows()) == 2)
-        page = bench.output.with_name("results.csv.html")
-        await until(lambda: page.exists() and "3 rows: 2 ok, 1 open" in page.read_text())
         assert not running.done()
         assert [(row["row"], row["about"][-2:]) for row in bench.rows()] == [("1", "a."), ("3", "b.")]
         held.released = True

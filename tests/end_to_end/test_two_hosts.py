@@ -24,13 +24,12 @@ import docker
 import pytest
 from pydantic import SecretStr
 
-from blocks.containers import Containers
+from blocks.containers import PREFECT_RUN, Containers
 from blocks.sandboxes.container import LABEL_OWNER
 from blocks.sandboxes.holders import holder_of
 from blocks.settings import settings
 from flows.verification.records import Episode
 from flows.verification.store import read_episodes
-from tests.support.hosts import LABEL_FLOW_RUN as PREFECT_RUN
 from tests.support.hosts import ROOT, Hosts
 from tests.support.machine import FLOW_IMAGE
 from tests.support.model_answers import Answer, Ask

@@ -17,12 +17,12 @@ from typing import Any
 import docker
 import pytest
 
+from blocks.containers import PREFECT_RUN
 from blocks.sandboxes.container import LABEL_FLOW_RUN, LABEL_OWNER
 from blocks.sandboxes.holders import holder_of
 from blocks.settings import settings
 from flows.verification.records import Episode
 from flows.verification.store import read_episodes
-from tests.support.hosts import LABEL_FLOW_RUN as PREFECT_RUN
 from tests.support.hosts import ROOT, Hosts
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer

@@ -18,12 +18,12 @@ from typing import Any, Self
 
 import docker
 
+from blocks.containers import PREFECT_RUN
 from blocks.sandboxes.container import LABEL_CONTAINER, LABEL_OWNER
 from tests.support.machine import FLOW_IMAGE
 from tests.support.prefect_server import PrefectServer, ask_server
 
 ROOT = Path(__file__).resolve().parents[2]
-LABEL_FLOW_RUN = "io.prefect.flow-run-id"
 VOLUME = "trigpoint-home:/data"
 END_S = 500.0
 """How long a run's end is waited for."""
@@ -151,8 +151,8 @@ class Hosts:
     def flow_containers(self) -> list[str]:
         """Ids of the containers in which this server's flow runs are."""
         ours = {run["id"] for run in self.ask("POST", "/flow_runs/filter", {})}
-        found = self.client.containers(all=True, filters={"label": LABEL_FLOW_RUN})
-        return [each["Id"] for each in found if each["Labels"][LABEL_FLOW_RUN] in ours]
+        found = self.client.containers(all=True, filters={"label": PREFECT_RUN})
+        return [each["Id"] for each in found if each["Labels"][PREFECT_RUN] in ours]
 
     def logs(self) -> str:
         """What the workers said, with the output of the flows' containers; to be shown when a test fails."""
@@ -208,7 +208,7 @@ class Sampler:
             tick += 0.1
             found = self._client.containers(all=True)
             for each in found:
-                if LABEL_FLOW_RUN in each["Labels"] and each["Id"] not in self.flow_containers.keys() | self._earlier:
+                if PREFECT_RUN in each["Labels"] and each["Id"] not in self.flow_containers.keys() | self._earlier:
                     self._describe(each["Id"])
             homes = self.flow_containers.keys()
             boxes = frozenset(

@@ -27,7 +27,7 @@ from blocks.sandboxes.holders import Holder, holder_of, lent_name, parked_name
 from blocks.sandboxes.orphans import UNCLAIMED_S
 from blocks.settings import settings
 from sandbox_image.zygote.protocol import Kind
-from tests.blocks.sandboxes.test_docker import exists, gone
+from tests.blocks.sandboxes.engines import exists, gone
 
 engine = pytest.mark.engine
 LIMITS = SandboxLimits(max_sessions=3, cell_timeout_s=60, start_timeout_s=300, load_timeout_s=120, preload="tables")

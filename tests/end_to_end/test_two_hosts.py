@@ -24,6 +24,7 @@ import docker
 import pytest
 from pydantic import SecretStr
 
+from blocks.automations import INCIDENTS
 from blocks.containers import PREFECT_RUN, Containers
 from blocks.sandboxes.container import LABEL_OWNER
 from blocks.sandboxes.holders import holder_of
@@ -297,6 +298,8 @@ def test_whatever_is_killed_and_whenever_the_end_is_the_same(
     rng = random.Random(seed)
     questions = 4 * KILLS
     ask("kills", hosts.tables, questions)
+    # Five lost sandboxes within ten minutes would pause the queue, and here they are lost on purpose.
+    hosts.command("-m", "prefect", "automation", "pause", INCIDENTS)
     hosts.end_workers()
     hosts.other.start()  # The host is back.
     hosts.work("there", hosts.other.address)

@@ -103,7 +103,7 @@ async def dataset_episodes(
             rows = [board.finished(row_of(episode, cached=True)) for episode in agenda.finished]
             incidents: tuple[str, ...] = ()
             if todo:
-                async with bench.pool.open(record.path, slug=record.slug) as sandbox:
+                async with bench.pool.open(record.path, slug=record.slug, rules=record.reading) as sandbox:
                     step = partial(board.step, record.slug)
                     work = await set_out(sandbox, record, todo, config, client=bench.client, log=log, step=step)
                     rows += await _answer_all(work, record.slug, keeper, board, options.parallel_questions)

@@ -24,6 +24,7 @@ from blocks.sandboxes.models import (
 )
 from blocks.sandboxes.pool import SandboxPool
 from blocks.sandboxes.process import ProcessRuntime
+from blocks.sandboxes.reading import ColumnType, ReadingRules
 from blocks.sandboxes.runtime import Runtime, Transport
 from blocks.sandboxes.sandbox import Sandbox
 from blocks.sandboxes.session import Session
@@ -35,6 +36,7 @@ __all__ = [
     "CellError",
     "CellResult",
     "CellStatus",
+    "ColumnType",
     "DockerRuntime",
     "Incident",
     "LoadedDataset",
@@ -42,6 +44,7 @@ __all__ = [
     "Observer",
     "OutputChunk",
     "ProcessRuntime",
+    "ReadingRules",
     "Runtime",
     "RuntimeChoice",
     "RuntimeName",

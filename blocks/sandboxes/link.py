@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from blocks.errors import DatasetError, SandboxError, SandboxLost, SandboxUnavailable
 from blocks.sandboxes.channel import Channel
 from blocks.sandboxes.models import LoadedDataset, SandboxInfo, SandboxLimits, SandboxStats
+from blocks.sandboxes.reading import ReadingRules
 from blocks.sandboxes.runtime import Transport, libraries_digest
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Frame, Kind, ProtocolError
 
@@ -109,7 +110,7 @@ class Link:
             walls=walls,
         )
 
-    async def load(self, path: Path, name: str, limits: SandboxLimits) -> LoadedDataset:
+    async def load(self, path: Path, name: str, rules: ReadingRules, limits: SandboxLimits) -> LoadedDataset:
         """Send a dataset and wait until it is read.
 
         Raises:
@@ -127,8 +128,7 @@ class Link:
             header = {
                 "name": name,
                 "bytes": size,
-                "encoding": None,
-                "delimiter": None,
+                "rules": rules.model_dump(mode="json", exclude_defaults=True),
                 "max_columns": limits.max_columns,
                 "limits": limits.model_dump(),
             }

@@ -116,6 +116,8 @@ class LoadedDataset(Frozen):
     sha256: str
     seconds: float
     warnings: tuple[str, ...] = ()
+    column_notes: dict[str, str] = Field(default_factory=dict)
+    """What the file itself says of its columns, by name: a unit, a format that was read."""
 
 
 class SandboxInfo(Frozen):

@@ -16,6 +16,7 @@ from pathlib import Path
 from blocks.digests import file_digest
 from blocks.errors import SandboxError, TrigpointError
 from blocks.sandboxes.models import Observer, SandboxLimits
+from blocks.sandboxes.reading import ReadingRules
 from blocks.sandboxes.runtime import Runtime, Transport
 from blocks.sandboxes.sandbox import Sandbox, check_dataset
 
@@ -80,12 +81,13 @@ class SandboxPool:
             threading.Thread(target=_start_blank, args=arguments, name="sandbox-prewarm", daemon=True).start()
 
     @contextlib.asynccontextmanager
-    async def open(self, dataset: Path, *, slug: str = "") -> AsyncIterator[Sandbox]:
+    async def open(self, dataset: Path, *, slug: str = "", rules: ReadingRules | None = None) -> AsyncIterator[Sandbox]:
         """Open a sandbox on a dataset for the length of the block; waits for a free slot.
 
         Args:
             dataset: A CSV file.
             slug: The dataset's short name, for incidents; the file's stem when not given.
+            rules: How the file is to be read; what is not given is found out.
 
         Raises:
             DatasetError: The file is missing, too large, or not a table.
@@ -96,7 +98,7 @@ class SandboxPool:
             raise SandboxError("The pool is closed.", "Make a new one.")
         check_dataset(dataset, self.limits)
         async with self._slots, self._slot() if self._slot is not None else contextlib.nullcontext():
-            sandbox = await self._warm(dataset, slug) or await self._fresh(dataset, slug)
+            sandbox = await self._warm(dataset, slug, rules) or await self._fresh(dataset, slug, rules)
             self._open.add(sandbox)
             try:
                 yield sandbox
@@ -128,16 +130,17 @@ class SandboxPool:
             with contextlib.suppress(TrigpointError):
                 await (await asyncio.wrap_future(future)).close()
 
-    async def _fingerprint(self, dataset: Path) -> tuple[str, str]:
+    async def _fingerprint(self, dataset: Path, rules: ReadingRules | None = None) -> tuple[str, str]:
         """Of the file, and of a sandbox with it."""
         sha256 = await asyncio.to_thread(file_digest, dataset)
-        return sha256, await self.runtime.fingerprint(self.limits, sha256)
+        content = (rules or ReadingRules()).content(sha256)
+        return sha256, await self.runtime.fingerprint(self.limits, content)
 
-    async def _warm(self, dataset: Path, slug: str) -> Sandbox | None:
+    async def _warm(self, dataset: Path, slug: str, rules: ReadingRules | None) -> Sandbox | None:
         """A sandbox that waits with this dataset, if there is one."""
         if not self.warm_s or not self.runtime.keeps:
             return None
-        sha256, fingerprint = await self._fingerprint(dataset)
+        sha256, fingerprint = await self._fingerprint(dataset, rules)
         transport = await self.runtime.revive(fingerprint, self.limits)
         if transport is None:
             return None
@@ -150,18 +153,25 @@ class SandboxPool:
                 transport=transport,
                 kept=sha256,
                 observer=self.observer,
+                rules=rules,
             )
         except SandboxError as error:
             logger.warning("a warm sandbox was of no use: %s", error)
             return None
 
-    async def _fresh(self, dataset: Path, slug: str) -> Sandbox:
+    async def _fresh(self, dataset: Path, slug: str, rules: ReadingRules | None) -> Sandbox:
         """A new sandbox. Those that only wait make room: with it there are never more than there may be."""
         if self.runtime.keeps and await self.runtime.parked():
             await self.runtime.trim(await self._spare())
         transport = await self._take_blank()
         return await Sandbox.open(
-            self.runtime, dataset, limits=self.limits, slug=slug, transport=transport, observer=self.observer
+            self.runtime,
+            dataset,
+            limits=self.limits,
+            slug=slug,
+            transport=transport,
+            observer=self.observer,
+            rules=rules,
         )
 
     async def _spare(self) -> int:

@@ -24,6 +24,7 @@ from blocks.sandboxes.models import (
     SandboxLimits,
     SandboxStats,
 )
+from blocks.sandboxes.reading import ReadingRules
 from blocks.sandboxes.runtime import OUT_OF_MEMORY, Runtime, Transport
 from blocks.sandboxes.session import Session
 
@@ -49,8 +50,10 @@ class Sandbox:
         name: str,
         slug: str = "",
         observer: Observer | None = None,
+        rules: ReadingRules | None = None,
     ) -> None:
         self.limits = limits
+        self._rules = rules or ReadingRules()
         self.incidents = []
         self.closed = False
         self._runtime = runtime
@@ -79,6 +82,7 @@ class Sandbox:
         transport: Transport | None = None,
         kept: str = "",
         observer: Observer | None = None,
+        rules: ReadingRules | None = None,
     ) -> Sandbox:
         """Start a zygote and load a dataset into it.
 
@@ -91,6 +95,7 @@ class Sandbox:
             transport: A zygote that was started ahead or kept from an earlier run, for the pool.
             kept: The sha256 of the dataset that the zygote has kept.
             observer: Told of each incident.
+            rules: How the file is to be read; what is not given is found out.
 
         Raises:
             DatasetError: The file is missing, too large, or not a table.
@@ -98,7 +103,7 @@ class Sandbox:
             SandboxError: The zygote did not start.
         """
         limits = limits or SandboxLimits()
-        sandbox = cls(runtime, dataset, limits, name or dataset.stem, slug, observer)
+        sandbox = cls(runtime, dataset, limits, name or dataset.stem, slug, observer, rules)
         try:
             check_dataset(dataset, limits)
             transport = transport or await runtime.start(limits)
@@ -170,7 +175,7 @@ class Sandbox:
             for session in list(self._sessions.values()):
                 await session.close()
             await self._stop()
-            fingerprint = await self._runtime.fingerprint(self.limits, self.dataset.sha256)
+            fingerprint = await self._runtime.fingerprint(self.limits, self._rules.content(self.dataset.sha256))
             await link.park(fingerprint, idle_s)
         except TrigpointError as error:
             logger.warning("sandbox %s could not be kept: %s", self._name, error)
@@ -250,7 +255,7 @@ class Sandbox:
         try:
             if kept:
                 return link, link.take_over(self._name, kept)
-            return link, await link.load(self._path, self._name, self.limits)
+            return link, await link.load(self._path, self._name, self._rules, self.limits)
         except BaseException as error:
             end = "" if not isinstance(error, SandboxLost) else await transport.post_mortem()
             await asyncio.shield(link.close())

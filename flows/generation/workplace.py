@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from blocks.chat.models import ChatClient
-from blocks.sandboxes import Sandbox
+from blocks.sandboxes import ReadingRules, Sandbox
 from flows.generation.recipes import Workplace
 from flows.tables.dataset import Dataset
 from flows.tables.profiling import profile_dataset
@@ -20,7 +20,9 @@ _PARALLEL = 4
 class Sandboxes(Protocol):
     """What is needed of a pool."""
 
-    def open(self, dataset: Path, *, slug: str = "") -> AbstractAsyncContextManager[Sandbox]:
+    def open(
+        self, dataset: Path, *, slug: str = "", rules: ReadingRules | None = None
+    ) -> AbstractAsyncContextManager[Sandbox]:
         """Open a sandbox on a dataset."""
         ...
 
@@ -48,7 +50,7 @@ async def open_workplace(
         SandboxError: The sandbox failed.
         SandboxUnavailable: The runtime cannot be used here.
     """
-    async with sandboxes.open(record.path, slug=record.slug) as sandbox:
+    async with sandboxes.open(record.path, slug=record.slug, rules=record.reading) as sandbox:
         sessions = Sessions(sandbox, sandbox.limits.max_sessions)
         async with sessions.open() as session:
             profile = await profile_dataset(session)

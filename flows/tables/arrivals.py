@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
-from blocks.sandboxes import Sandbox
+from blocks.sandboxes import ReadingRules, Sandbox
 from blocks.sources.models import Fetched, FetchLimits, Progress, Reference, Source, SourceRefused
 from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, card_of, write_record
 from flows.tables.dataset import slug_of
@@ -29,7 +29,9 @@ _VERSION = 1
 class Opener(Protocol):
     """What opens sandboxes: a pool."""
 
-    def open(self, dataset: Path, *, slug: str = "") -> AbstractAsyncContextManager[Sandbox]:
+    def open(
+        self, dataset: Path, *, slug: str = "", rules: ReadingRules | None = None
+    ) -> AbstractAsyncContextManager[Sandbox]:
         """A sandbox on a dataset."""
         ...
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from blocks.digests import file_digest
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
+from blocks.sandboxes.reading import ReadingRules
 
 MAX_BYTES = 2**30
 """Largest file taken by default, bytes; the sandbox has its own, equal limit."""
@@ -36,6 +37,8 @@ class DatasetCard(BaseModel):
     url: str = ""
     columns: dict[str, str] = {}
     """What the columns mean, by name."""
+    reading: ReadingRules = ReadingRules()
+    """How the file is to be read, where that is not to be found out."""
 
 
 class Dataset(Frozen):
@@ -54,6 +57,12 @@ class Dataset(Frozen):
     tags: tuple[str, ...] = ()
     url: str = ""
     column_notes: dict[str, str] = Field(default_factory=dict)
+    reading: ReadingRules = ReadingRules()
+
+    @property
+    def content(self) -> str:
+        """Identity of the table: of the file and of the rules it is read by; the key itself where no rule is given."""
+        return self.reading.content(self.key)
 
 
 def read_dataset(path: Path, *, slug: str | None = None, max_bytes: int = MAX_BYTES) -> Dataset:
@@ -99,6 +108,7 @@ def read_dataset(path: Path, *, slug: str | None = None, max_bytes: int = MAX_BY
         tags=card.tags,
         url=card.url,
         column_notes=card.columns,
+        reading=card.reading,
     )
 
 

@@ -13,8 +13,10 @@ import re
 import time
 import warnings
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+
+from sandbox_image.zygote.rules import NO_RULES, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +65,8 @@ class Facts:
     sha256: str
     seconds: float
     warnings: list[str]
+    column_notes: dict[str, str] = field(default_factory=dict)
+    """What the file itself says of its columns, by name: a unit, a format that was read."""
 
     def json(self) -> dict[str, Any]:
         """As the LOADED frame carries it."""
@@ -81,14 +85,16 @@ class _Scan:
 
 
 def load(
-    source: BinaryIO, *, encoding: str | None = None, delimiter: str | None = None, max_columns: int = 5_000
+    source: BinaryIO,
+    *,
+    rules: Rules = NO_RULES,
+    max_columns: int = 5_000,
 ) -> tuple[pd.DataFrame, Facts]:
     """Read a CSV file.
 
     Args:
         source: The file, seekable, from its start.
-        encoding: Taken as given when not None; otherwise found out.
-        delimiter: Likewise; one character, or the empty string for a file of one column.
+        rules: What is known about the file; the rest is found out.
         max_columns: More columns than this are refused before the file is parsed.
 
     Returns:
@@ -98,11 +104,10 @@ def load(
         LoadError: The file is empty, no text, ragged, too wide, or otherwise no table.
     """
     started = time.monotonic()
-    scan = _scan(source, encoding)
+    scan = _scan(source, rules.encoding)
     notes = list(scan.notes)
     sample, complete = _sample(source, scan)
-    if delimiter is None:
-        delimiter = sniff_delimiter(sample)
+    delimiter = sniff_delimiter(sample) if rules.delimiter is None else rules.delimiter
     header, rows = _first_rows(sample, delimiter, complete=complete)
     _check_header(header, max_columns)
     options = _shape_options(header, rows, notes)

@@ -12,7 +12,7 @@ import json
 import struct
 from typing import Any, NamedTuple
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 HEADER = struct.Struct(">IBI")
 MAX_PAYLOAD = 32 * 1024 * 1024
 """Largest payload either side accepts, bytes; a larger length is a protocol error and ends the channel."""
@@ -21,7 +21,7 @@ MAX_PAYLOAD = 32 * 1024 * 1024
 class Kind(enum.IntEnum):
     """Frame kinds. 1-63 travel from the host to the zygote, 64 and above from the zygote to the host."""
 
-    LOAD = 1  # {name, bytes, encoding|null, delimiter|null, max_columns, limits? (of sessions to come)}: DATA follows
+    LOAD = 1  # {name, bytes, rules|null, max_columns, limits? (of sessions to come)}: DATA follows
     DATA = 2  # raw bytes of the file; an empty payload ends it
     OPEN = 3  # {limits: {...}}: fork a session under this number (needs LOADED first)
     RUN = 4  # {cell, code, timeout_s, grace_s}: run a cell in the session
@@ -34,7 +34,7 @@ class Kind(enum.IntEnum):
     PARK = 11  # {idle_s}: let this host go and wait so long for another (needs LOADED, no session; answers PARKED)
 
     HELLO = 64  # {protocol, python, platform, libraries{}, walls{landlock_abi, seccomp, ...}, pid, loaded?: as LOADED}
-    LOADED = 65  # {rows, columns, encoding, delimiter, bytes, sha256, seconds, warnings[]}
+    LOADED = 65  # {rows, columns, encoding, delimiter, bytes, sha256, seconds, warnings[], column_notes{}}
     LOAD_FAILED = 66  # {reason, message}
     OPENED = 67  # {pid, seconds}
     STDOUT = 68  # raw bytes

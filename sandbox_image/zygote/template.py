@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn
 from sandbox_image.zygote import preload, session
 from sandbox_image.zygote.limits import Limits
 from sandbox_image.zygote.loader import LoadError, load
+from sandbox_image.zygote.rules import Rules
 from sandbox_image.zygote.walls.enter import Walls, enter_template
 from sandbox_image.zygote.walls.libc import LIBC
 from sandbox_image.zygote.walls.privileges import die_with_parent
@@ -104,10 +105,7 @@ class _Template:
         try:
             with os.fdopen(os.dup(descriptor), "rb") as source:
                 self._frame, facts = load(
-                    source,
-                    encoding=message["encoding"],
-                    delimiter=message["delimiter"],
-                    max_columns=message["max_columns"],
+                    source, rules=Rules.parse(message["rules"]), max_columns=message["max_columns"]
                 )
         except LoadError as error:
             self._say(op="load_failed", reason=error.reason, message=error.message)

@@ -7,13 +7,14 @@ import tempfile
 from typing import Any
 
 from sandbox_image.zygote.protocol import ProtocolError
+from sandbox_image.zygote.rules import Rules
 
 
 class Upload:
     """The bytes of one LOAD.
 
     Args:
-        header: The LOAD frame: bytes, encoding, delimiter, max_columns.
+        header: The LOAD frame: bytes, rules, max_columns.
         folder: Where the bytes lie if the kernel gives no memory file.
 
     Raises:
@@ -25,12 +26,13 @@ class Upload:
         if not isinstance(announced, int) or announced < 0:
             raise ProtocolError("a LOAD needs a whole number `bytes`")
         self._announced = announced
-        self.options = {name: header.get(name) for name in ("encoding", "delimiter", "max_columns")}
+        self.options = {name: header.get(name) for name in ("rules", "max_columns")}
         if not isinstance(self.options["max_columns"], int):
             raise ProtocolError("a LOAD needs a whole number `max_columns`")
-        for name in ("encoding", "delimiter"):
-            if self.options[name] is not None and not isinstance(self.options[name], str):
-                raise ProtocolError(f"the {name} of a LOAD is a text or null")
+        try:
+            Rules.parse(self.options["rules"])
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
         self.complete = False
         self._received = 0
         self.descriptor = _memory_file(folder)

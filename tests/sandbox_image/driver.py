@@ -134,7 +134,7 @@ class Zygote:
         return self._decoder.feed(data)
 
     def load(self, data: bytes = TABLE, **options: Any) -> Frame:
-        header = {"name": "t", "bytes": len(data), "encoding": None, "delimiter": None, "max_columns": 5_000}
+        header = {"name": "t", "bytes": len(data), "rules": None, "max_columns": 5_000}
         self.send(Kind.LOAD, 0, {**header, **options})
         for start in range(0, len(data), 65_536):
             self.send(Kind.DATA, 0, data[start : start + 65_536])

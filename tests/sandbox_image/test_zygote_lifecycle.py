@@ -287,7 +287,7 @@ def test_an_upload_lies_in_a_file_where_the_kernel_gives_no_memory(
         raise OSError("not here")
 
     monkeypatch.setattr(os, "memfd_create", refuse)
-    upload = Upload({"bytes": 3, "encoding": None, "delimiter": None, "max_columns": 5}, str(tmp_path))
+    upload = Upload({"bytes": 3, "rules": None, "max_columns": 5}, str(tmp_path))
     upload.write(b"abc")
     assert os.pread(upload.descriptor, 10, 0) == b"abc"
     assert upload.problem() == ""

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox_image.zygote.loader import NO_DELIMITER, Facts, LoadError, load, sniff_delimiter
+from sandbox_image.zygote.rules import Rules
 from tests.support.properties import PATIENT
 
 
 def read(data: bytes, **options: object) -> tuple[pd.DataFrame, Facts]:
-    return load(io.BytesIO(data), **options)  # type: ignore[arg-type]
+    most = {"max_columns": options.pop("max_columns")} if "max_columns" in options else {}
+    return load(io.BytesIO(data), rules=Rules.parse(options), **most)  # type: ignore[arg-type]
 
 
 def failure(data: bytes, **options: object) -> LoadError:
@@ -197,7 +199,7 @@ fields = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max
 def test_a_written_table_comes_back(rows: list[tuple[str, str, str]], delimiter: str) -> None:
     written = pd.DataFrame([[f"v{cell}v" for cell in row] for row in rows], columns=["one", "two", "three"])
     buffer = io.BytesIO(written.to_csv(index=False, sep=delimiter).encode())
-    frame, facts = load(buffer, delimiter=delimiter)
+    frame, facts = load(buffer, rules=Rules(delimiter=delimiter))
     assert frame.to_numpy().tolist() == written.to_numpy().tolist()
     assert facts.warnings == []
 

@@ -1,0 +1,53 @@
+"""Rules for reading a file: the host's record and the sandbox's are one, and what the rules add to keys."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from blocks.sandboxes import ColumnType, ProcessRuntime, ReadingRules, Sandbox, SandboxLimits
+from sandbox_image.zygote.rules import COLUMN_TYPES, Rules
+
+KEY = "ab" * 32
+
+
+def test_host_and_sandbox_know_the_same_rules() -> None:
+    assert set(ReadingRules.model_fields) == {each.name for each in fields(Rules)}
+    assert get_args(ColumnType) == COLUMN_TYPES
+    given = ReadingRules(encoding="cp1251", skip_lines=(2, 5), missing=("-",), types={"plz": "text"}, header_line=3)
+    parsed = Rules.parse(given.model_dump(mode="json", exclude_defaults=True))
+    assert (parsed.encoding, parsed.skip_lines, parsed.missing, dict(parsed.types), parsed.header_line) == (
+        "cp1251", (2, 5), ("-",), {"plz": "text"}, 3,
+    )  # fmt: skip
+    assert Rules.parse(ReadingRules().model_dump(mode="json")) == Rules()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"colour": "red"}, {"delimiter": 5}, {"header_line": "1"}, {"missing": "NA"}, {"types": {"a": "float"}}, 3],
+)
+def test_rules_that_make_no_sense_are_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"reading rule|types of columns"):
+        Rules.parse(wrong)
+
+
+def test_a_table_is_another_one_by_other_rules() -> None:
+    plain, given = ReadingRules(), ReadingRules(delimiter=";")
+    assert plain.content(KEY) == KEY
+    assert plain.parts() == []
+    assert given.content(KEY) not in (KEY, ReadingRules(delimiter=",").content(KEY))
+    assert given.parts() == [{"reading": {"delimiter": ";"}}]
+
+
+async def test_a_sandbox_reads_by_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b;c\n1,2;3\n4,5;6\n")
+    limits = SandboxLimits(preload="tables", max_sessions=1)
+    async with await Sandbox.open(
+        ProcessRuntime(), path, limits=limits, rules=ReadingRules(delimiter=";")
+    ) as box, await box.session() as session:  # fmt: skip
+        assert box.dataset.delimiter == ";"
+        assert (await session.run("list(df.columns)")).value == "['a,b', 'c']"

@@ -165,7 +165,8 @@ async def outage_of(model: ModelSpec) -> Outage | None:
     async with visited_store(block.journal) as journal:
         found = () if journal is None else await outages(journal)
     mine = (address.endpoint.id, address.model)
-    return next((each for each in found if (each.endpoint, each.model) == mine and each.wait_s), None)
+    down = [each for each in found if (each.endpoint, each.model) == mine and each.wait_s]
+    return max(down, key=lambda each: each.wait_s, default=None)
 
 
 def _replays(paths: Sequence[Path]) -> list[ReplayJournal]:

@@ -6,39 +6,36 @@ it comes back. Requests that ask together are answered together by one job of th
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from sqlalchemy import Connection
-
-from blocks.chat.adaptive import Adaptive, adaptive_of
+from blocks.chat.adaptive import Adaptive, ClosedForLong, Leave, give_back_adaptive, share_adaptive
 from blocks.chat.breaker import BreakerObserver
 from blocks.chat.budget import BudgetPlan, dearest
 from blocks.chat.database import finished
 from blocks.chat.endpoints import Endpoint
-from blocks.chat.errors import BreakerOpen, BudgetSpent, ChatError, RateLimited, Unbounded, UnknownPrice
+from blocks.chat.errors import (
+    BreakerOpen,
+    BudgetSpent,
+    ChatError,
+    RateLimited,
+    ServerWait,
+    Unbounded,
+    UnknownPrice,
+)
+from blocks.chat.gate import Gate
 from blocks.chat.journal import Journal
 from blocks.chat.limits import ANSWER_TOKENS, LATEST_S, Limits, learnt, worst_case
 from blocks.chat.models import ChatRequest, Usage
-from blocks.chat.orders import NOBODY, Batch, Broken, Decision, Desk, Go, Order, Origin, Return, Spent, Wait
+from blocks.chat.orders import NOBODY, Broken, Closing, Desk, Go, Order, Origin, Return, Spent
+from blocks.chat.patience import asked, closed
 from blocks.chat.prices import Price, priced
 from blocks.chat.retry import RetryPolicy
-from blocks.chat.sending import handle
-from blocks.chat.waits import exhausted_s
-
-CALM_S = 1.0
-"""How long a look at the breakers is good for: another process may open one meanwhile."""
-TIDY_S = 10.0
-"""How often requests of the dead are looked for."""
+from blocks.chat.waits import used_up
 
 log = logging.getLogger(__name__)
 
@@ -60,163 +57,6 @@ class Rules:
     observer: BreakerObserver | None = None
 
 
-@dataclass
-class _Ticket:
-    order: Order
-    future: asyncio.Future[Decision]
-    asked: float = 0.0
-    not_before: float = 0.0
-
-
-class Gate:
-    """Asks the store for many at once. Used in one event loop; the store's jobs run in its thread.
-
-    Args:
-        journal: Whose store.
-        desk: What all requests have in common.
-        limits: Those of the account.
-        observer: Told when a breaker opens or closes.
-    """
-
-    def __init__(self, journal: Journal, desk: Desk, limits: Limits, observer: BreakerObserver | None) -> None:
-        self._journal, self._desk, self._observer = journal, desk, observer
-        self.limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._queued = False
-        self._tickets: list[_Ticket] = []
-        self._returns: list[Return] = []
-        self._late: list[str] = []
-        self._gone: list[tuple[Order, str]] = []
-        self._calm_until = 0.0
-        self._tidied = -TIDY_S
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def ask(self, order: Order) -> tuple[Decision, float]:
-        """The store's word, and when it was asked for; waits as long as it says to.
-
-        Raises:
-            JournalError: The store cannot be written.
-        """
-        if not self.limits and not self._desk.plan and time.monotonic() < self._calm_until:
-            # Nothing could hold it back, so it need not wait until it is entered.
-            gone = Go(f"{datetime.now(UTC):%Y-%m-%d}")
-            with self._lock:
-                self._gone.append((order, gone.day))
-            self._submit()
-            return gone, time.monotonic()
-        ticket = _Ticket(order, self._loop.create_future())
-        with self._lock:
-            self._tickets.append(ticket)
-        self._submit()
-        try:
-            return await ticket.future, ticket.asked
-        except asyncio.CancelledError:
-            with self._lock:
-                waiting = ticket in self._tickets
-                if waiting:
-                    self._tickets.remove(ticket)
-            if not waiting:
-                self.settle(Return(order.id, order.model, "", "unsent"))
-            raise
-
-    def settle(self, back: Return) -> None:
-        """Enters what came back; committed before, or with, any reply stored later."""
-        if self._journal.closed:
-            log.warning("A model call outlived the journal; that it ended as %s is not counted", back.outcome)
-            return
-        with self._lock:
-            self._returns.append(back)
-        # What comes back gives back what it had reserved and did not take.
-        self._submit(wake=self.limits.tokens_per_minute is not None or bool(self._desk.plan))
-
-    def late(self, send: str) -> None:
-        """A request has left later than the limits reckon with: it counts from now."""
-        with self._lock:
-            self._late.append(send)
-        self._submit()
-
-    def _submit(self, *, wake: bool = False) -> None:
-        with self._lock:
-            if wake:
-                for ticket in self._tickets:
-                    ticket.not_before = 0.0
-            if self._queued:
-                return
-            self._queued = True
-        taken: list[tuple[Batch, list[_Ticket]]] = []
-
-        def job(connection: Connection) -> None:
-            again = bool(taken)
-            if not again:
-                taken.append(self._take())
-            handle(connection, self._desk, taken[0][0], again=again)
-
-        try:
-            future = self._journal.soon(job)
-        except BaseException:
-            self._queued = False
-            raise
-        future.add_done_callback(lambda done: self._tell(done, taken))
-
-    def _take(self) -> tuple[Batch, list[_Ticket]]:
-        now = time.monotonic()
-        tidy = now - self._tidied >= TIDY_S
-        self._tidied = now if tidy else self._tidied
-        with self._lock:
-            self._queued = False
-            tickets = [ticket for ticket in self._tickets if ticket.not_before <= now]
-            self._tickets = [ticket for ticket in self._tickets if ticket.not_before > now]
-            orders = [ticket.order for ticket in tickets]
-            batch = Batch(orders, self._returns, self._late, self.limits, tidy, self._gone)
-            self._returns, self._late, self._gone = [], [], []
-        for ticket in tickets:
-            ticket.asked = now
-        return batch, tickets
-
-    def _tell(self, done: Future[None], taken: list[tuple[Batch, list[_Ticket]]]) -> None:
-        # RuntimeError: the loop has been closed, so nobody waits.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._told, done, taken)
-
-    def _told(self, done: Future[None], taken: list[tuple[Batch, list[_Ticket]]]) -> None:
-        error = done.exception()
-        batch, tickets = taken[0] if taken else self._take()
-        if error is not None:
-            log.warning("What model calls took could not be entered in the store: %s", error)
-            for ticket in tickets:
-                if not ticket.future.done():
-                    ticket.future.set_exception(error)
-            return
-        self._calm_until = time.monotonic() + CALM_S if batch.calm else 0.0
-        for change in batch.changes:
-            log.warning("The breaker of %s at %s is %s: %s", change.model, change.endpoint, change.state, change.reason)
-            if self._observer is not None:
-                self._observer(change)
-        self._hand_out(tickets, batch.decisions)
-
-    def _hand_out(self, tickets: list[_Ticket], decisions: list[Decision]) -> None:
-        back: list[_Ticket] = []
-        for ticket, decision in zip(tickets, decisions, strict=True):
-            if ticket.future.done():
-                continue
-            if isinstance(decision, Wait):
-                ticket.not_before = time.monotonic() + decision.seconds
-                back.append(ticket)
-            else:
-                ticket.future.set_result(decision)
-        with self._lock:
-            self._tickets = back + self._tickets
-            waiting = [ticket.not_before for ticket in self._tickets]
-        if waiting:
-            self._wake_at(min(waiting))
-
-    def _wake_at(self, moment: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(max(0.0, moment - time.monotonic()) + 0.005, self._submit)
-
-
 class Leg:
     """One HTTP request on its way."""
 
@@ -236,10 +76,22 @@ class Leg:
         if time.monotonic() - self._asked > LATEST_S:
             self._late(self._order.id)
 
-    def back(self, error: BaseException | None) -> Return:
-        """What became of it."""
+    def closing(self, error: BaseException | None) -> Closing:
+        """For how long the reply asks to send nothing, be it an error or an answer that used up a limit."""
+        wait, name = used_up(self.headers)
+        if isinstance(error, ChatError) and (error.retry_after_s or 0.0) >= wait:
+            return Closing(error.retry_after_s or 0.0, error.detail or error.message)
+        return Closing(wait, f"the limit of {name} is used up")
+
+    def back(self, error: BaseException | None, closing: Closing | None) -> Return:
+        """What became of it.
+
+        Args:
+            error: How it ended, if not well.
+            closing: What the store is to know of the wait that the server asks for.
+        """
         order, usage = self._order, self.usage
-        back = Return(order.id, order.model, self._day, _outcome(error), requests=int(self.left))
+        back = Return(order.id, order.model, self._day, _outcome(error), requests=int(self.left), closing=closing)
         if not self.left:
             return back._replace(outcome=back.outcome if isinstance(error, ChatError) else "unsent")
         if isinstance(error, ChatError) and (error.status or 0) >= 300:
@@ -279,7 +131,7 @@ class Traffic:
     ) -> None:
         self._journal, self._endpoint, self._rules, self._retry, self._prices = journal, endpoint, rules, retry, prices
         self._gate: Gate | None = None
-        self._adaptive: Adaptive | None = None
+        self._adaptives: dict[str, Adaptive] = {}
 
     def trip(self, request: ChatRequest, key: str) -> Trip:
         """The way of one call, with all its attempts.
@@ -288,14 +140,29 @@ class Traffic:
             UnknownPrice: Its price is unknown, and money is capped.
             Unbounded: Nobody knows how long its answer may be, and tokens or money are limited; or it never fits.
         """
-        if self._gate is None or self._adaptive is None:
+        if self._gate is None:
             desk = Desk(
                 self._endpoint.account, self._endpoint.id, self._journal.owner, self._rules.origin, self._rules.plan
             )
-            self._gate = Gate(self._journal, desk, self._rules.limits, self._rules.observer)
-            self._adaptive = adaptive_of(self._endpoint.account)
+            self._gate = Gate(self._journal, desk, self._rules.limits, self._rules.observer, self._too_long)
+        adaptive = self._adaptives.get(request.model)
+        if adaptive is None:
+            adaptive = self._adaptives[request.model] = share_adaptive(self._endpoint.account, request.model, self)
         order = Order("", key, request.model, *self._most(request), self._retry.max_breaker_wait_s)
-        return Trip(self, order, self._gate, self._adaptive)
+        return Trip(self, order, self._gate, adaptive)
+
+    def closed_for_longer(self) -> None:
+        """A server has asked for a longer wait: who waits for the store's word may have to be told."""
+        if self._gate is not None:
+            self._gate.review()
+
+    def _too_long(self, order: Order) -> ServerWait | None:
+        return self.closed(order.model) if self._adaptives[order.model].closed_s() > self.patience_s else None
+
+    def closed(self, model: str) -> ServerWait:
+        """How a call ends for which nothing is sent for too long."""
+        adaptive = self._adaptives[model]
+        return closed(model, self._endpoint.id, adaptive.closed_s(), self.patience_s, adaptive.said)
 
     def _most(self, request: ChatRequest) -> tuple[int, int]:
         """Tokens and billionths of a dollar that a request takes at most."""
@@ -318,18 +185,17 @@ class Traffic:
     def learn(self, headers: Mapping[str, str]) -> None:
         """Heeds what a reply says of the account's limits."""
         assert self._gate is not None
-        assert self._adaptive is not None
         told = learnt(headers)
         if told:
             self._gate.limits = self._rules.limits.tightened(told)
-        wait = exhausted_s(headers)
-        if wait:
-            self._adaptive.close(wait)
 
     async def close(self) -> None:
         """Returns when all that came back is entered."""
         if self._gate is not None and not self._journal.closed:
             await finished(self._journal.soon(lambda _: None))
+        for model in self._adaptives:
+            give_back_adaptive(self._endpoint.account, model, self)
+        self._adaptives = {}
 
     def cost(self, usage: Usage, model: str) -> Usage:
         """With what it cost."""
@@ -378,52 +244,73 @@ class Trip:
         Raises:
             BudgetSpent: It does not fit into the budget.
             BreakerOpen: Its model's breaker is open for longer than it would wait.
-            RateLimited: The server has asked everybody to wait for longer than it would.
+            ServerWait: The server has asked everybody to wait for longer than it would.
         """
-        adaptive = self._adaptive
-        closed = adaptive.closed_s()
-        if closed > self._traffic.patience_s and adaptive.closed_until > self._served:
-            raise RateLimited(
-                f"{self._traffic.endpoint} has asked to send nothing for {closed:.0f} s.",
-                "Run again later: what was answered is kept.",
-                retry_after_s=closed,
-            )
-        place = await adaptive.enter(self._served)
-        leg: Leg | None = None
+        place, leg = await self._set_out()
         error: BaseException | None = None
         try:
-            leg = await self._let_out()
             yield leg
         except BaseException as caught:
             error = caught
             raise
         finally:
-            if leg is not None:
-                self.requests += leg.left
-                if leg.usage is not None:
-                    leg.usage = self._traffic.cost(leg.usage, self._order.model)
-                self._gate.settle(leg.back(error))
-                self._traffic.learn(leg.headers)
-            if isinstance(error, RateLimited):
-                adaptive.turned_away(place, error.retry_after_s or 0.0)
-            else:
-                if isinstance(error, ChatError) and error.retry_after_s:
-                    adaptive.close(error.retry_after_s)
-                adaptive.leave(place, answered=error is None)
-            self._served = adaptive.closed_until
+            self.requests += leg.left
+            if leg.usage is not None:
+                leg.usage = self._traffic.cost(leg.usage, self._order.model)
+            self._come_back(place, leg, error)
 
-    async def _let_out(self) -> Leg:
+    async def _set_out(self) -> tuple[Leave, Leg]:
+        """A place in this process and the store's word, and nothing closed by the time both are there."""
+        adaptive, patience = self._adaptive, self._traffic.patience_s
+        while True:
+            try:
+                place = await adaptive.enter(self._served, patience)
+            except ClosedForLong:
+                raise self._traffic.closed(self._order.model) from None
+            try:
+                leg = await self._let_out()
+            except BaseException:
+                adaptive.leave(place, answered=False)
+                raise
+            if leg is not None:
+                return place, leg
+            adaptive.leave(place, answered=False)
+
+    def _come_back(self, place: Leave, leg: Leg, error: BaseException | None) -> None:
+        adaptive, closing = self._adaptive, leg.closing(error)
+        long = closing.seconds > self._traffic.patience_s
+        self._gate.settle(leg.back(error, closing if long else None))
+        self._traffic.learn(leg.headers)
+        if long and closing.seconds > adaptive.closed_s():
+            log.warning(
+                "%s at %s has asked %s: %s",
+                self._order.model, self._traffic.endpoint, asked(closing.seconds), closing.said,
+            )  # fmt: skip
+        if isinstance(error, RateLimited):
+            end = adaptive.turned_away(place, closing.seconds, closing.said)
+        else:
+            end = adaptive.close(closing.seconds, closing.said)
+            adaptive.leave(place, answered=error is None)
+        # It sleeps out what it was asked to itself; what others were asked to it has to wait for like anybody.
+        own = error.retry_after_s or 0.0 if isinstance(error, ChatError) else 0.0
+        self._served = end if own >= closing.seconds else end - closing.seconds + own
+
+    async def _let_out(self) -> Leg | None:
+        """The request, let go by the store; None: meanwhile the server has asked to send nothing."""
         while True:
             order = self._order._replace(id=uuid.uuid4().hex)
-            decision, asked = await self._gate.ask(order)
+            decision, asked_at = await self._gate.ask(order)
             if isinstance(decision, Spent):
                 raise _spent(decision)
             if isinstance(decision, Broken):
                 raise _broken(decision, order.model, self._traffic.endpoint)
             assert isinstance(decision, Go)
-            if time.monotonic() - asked <= LATEST_S:
-                return Leg(order, decision.day, asked, self._gate.late)
+            closed = self._adaptive.is_closed(self._served)
+            if not closed and time.monotonic() - asked_at <= LATEST_S:
+                return Leg(order, decision.day, asked_at, self._gate.late)
             self._gate.settle(Return(order.id, order.model, decision.day, "unsent"))
+            if closed:
+                return None
 
 
 def _spent(it: Spent) -> BudgetSpent:

@@ -185,18 +185,37 @@ class Unbounded(ChatError, UserError):
     kind = "unbounded"
 
 
-class BreakerOpen(ChatError):
-    """The model has failed for so long that no call is sent to it for a while.
+class ModelAway(ChatError):
+    """The model is not to be asked for longer than a call would wait: every other call to it will end alike.
 
     Args:
-        probe_s: Seconds until one call is let through to see whether it is back.
+        probe_s: Seconds until it is worth asking again.
     """
+
+    def __init__(
+        self, message: str, remedy: str = "", *, probe_s: float, status: int | None = None, detail: str = ""
+    ) -> None:
+        super().__init__(message, remedy, status=status, detail=detail)
+        self.probe_s = probe_s
+
+
+class BreakerOpen(ModelAway):
+    """The model has failed for so long that no call is sent to it for a while."""
 
     kind = "breaker_open"
 
-    def __init__(self, message: str, remedy: str = "", *, probe_s: float) -> None:
-        super().__init__(message, remedy)
-        self.probe_s = probe_s
+
+class ServerWait(ModelAway, RateLimited):
+    """The server asks to send nothing for longer than a call would wait: a limit per day, for instance."""
+
+    kind = "server_wait"
+    retryable = False
+
+    def __init__(
+        self, message: str, remedy: str = "", *, probe_s: float, status: int | None = None, detail: str = ""
+    ) -> None:
+        super().__init__(message, remedy, probe_s=probe_s, status=status, detail=detail)
+        self.retry_after_s = probe_s
 
 
 class JournalError(UserError):

@@ -131,7 +131,7 @@ def _read(status: int, headers: Mapping[str, str], text: str, endpoint: Endpoint
         body=fields,
         endpoint=endpoint,
         model=model,
-        retry_after_s=server_wait(waits),
+        retry_after_s=server_wait(waits, refused=status == HTTPStatus.TOO_MANY_REQUESTS),
     )
 
 

@@ -46,6 +46,14 @@ class Order(NamedTuple):
     """How long it would wait for a model whose breaker is open."""
 
 
+class Closing(NamedTuple):
+    """A wait that a server has asked for."""
+
+    seconds: float
+    said: str
+    """Its words."""
+
+
 class Return(NamedTuple):
     """What became of a request that was let go."""
 
@@ -61,6 +69,8 @@ class Return(NamedTuple):
     completion_tokens: int = 0
     cost_usd: float = 0.0
     unreported: int = 0
+    closing: Closing | None = None
+    """A wait that is longer than calls have patience for, if the server asked for one."""
 
 
 class Go(NamedTuple):

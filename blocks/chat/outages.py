@@ -1,4 +1,4 @@
-"""Which models are out of order, as far as a store knows: those whose breaker is open."""
+"""Which models are out of order, as far as a store knows: their breaker is open, or their server asks for a wait."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from sqlalchemy import Connection, select
 
 from blocks.chat.breaker import Breaker, State
 from blocks.chat.journal import Journal
+from blocks.chat.patience import time_of_day
 from blocks.chat.schema import breakers
 from blocks.chat.sending import clock
+from blocks.chat.server_waits import standing_waits
 from blocks.frozen import Frozen
 
 
@@ -21,9 +23,9 @@ class Outage(Frozen):
     endpoint: str
     model: str
     """As its provider names it."""
-    state: State
+    state: State | Literal["told to wait"]
     since: datetime
-    """When its breaker opened last, UTC."""
+    """When its breaker opened last, or when its server was asked last, UTC."""
     trips: int
     """Openings in a row."""
     reason: str
@@ -37,7 +39,7 @@ class Outage(Frozen):
 
 
 async def outages(journal: Journal) -> tuple[Outage, ...]:
-    """Every model whose breaker is not closed.
+    """Every model whose breaker is not closed, or whose server has asked to send nothing for long.
 
     Args:
         journal: In the store that calls are made with.
@@ -48,7 +50,7 @@ async def outages(journal: Journal) -> tuple[Outage, ...]:
 def _outages(connection: Connection) -> tuple[Outage, ...]:
     now = clock(connection)
     query = select(breakers).where(breakers.c.state != "closed").order_by(breakers.c.endpoint, breakers.c.asked_model)
-    return tuple(
+    broken = [
         Outage(
             endpoint=row.endpoint,
             model=row.asked_model,
@@ -59,4 +61,17 @@ def _outages(connection: Connection) -> tuple[Outage, ...]:
             wait_s=Breaker.of(row).wait_s(now),
         )
         for row in connection.execute(query)
-    )
+    ]
+    told = [
+        Outage(
+            endpoint=wait.endpoint,
+            model=wait.model,
+            state="told to wait",
+            since=datetime.fromtimestamp(wait.since, UTC),
+            trips=0,
+            reason=f"its server has asked to send nothing until {time_of_day(wait.until, now)} ({wait.said})",
+            wait_s=wait.until - now,
+        )
+        for wait in standing_waits(connection, now)
+    ]
+    return (*broken, *told)

@@ -10,7 +10,8 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay
 
-from blocks.chat.errors import ChatError
+from blocks.chat.errors import ChatError, ModelAway
+from blocks.chat.patience import too_long
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
@@ -49,6 +50,7 @@ async def persist(
         before_sleep: Told of each failure that is tried again: the error, attempts so far, seconds to wait.
 
     Raises:
+        ServerWait: The server asks to wait for longer than the policy allows.
         ChatError: The last attempt's error; its `requests` says how many were sent.
     """
     retrying = AsyncRetrying(
@@ -70,7 +72,12 @@ async def persist(
         return await retrying(counted)
     except ChatError as error:
         error.requests = attempts
-        raise
+        wait = error.retry_after_s or 0.0
+        if wait <= policy.max_server_wait_s or isinstance(error, ModelAway):
+            raise
+        long = too_long(error, wait, policy.max_server_wait_s)
+        long.requests = attempts
+        raise long from error
 
 
 def _error(state: RetryCallState) -> ChatError:

@@ -169,6 +169,18 @@ breakers = Table(
     Column("reason", Text, nullable=False),
 )
 
+waits = Table(
+    "traffic_waits",
+    metadata,
+    Column("account", _SORTED, primary_key=True),
+    Column("asked_model", _SORTED, primary_key=True),
+    Column("endpoint", _SORTED, nullable=False),
+    Column("since", Float, nullable=False, comment="by the store's clock, seconds since 1970"),
+    Column("until", Float, nullable=False, comment="when the server is to be asked again"),
+    Column("said", Text, nullable=False, comment="the server's words"),
+    comment="Where a server has asked to send nothing for longer than calls wait. It is told; a new run asks anyway.",
+)
+
 
 def _first(connection: Connection) -> None:
     metadata.create_all(connection, tables=[messages, calls, owners, claims], checkfirst=True)
@@ -182,7 +194,11 @@ def _third(connection: Connection) -> None:
     metadata.create_all(connection, tables=[sends, attempts, breakers], checkfirst=True)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
+def _fourth(connection: Connection) -> None:
+    metadata.create_all(connection, tables=[waits], checkfirst=True)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth)
 """Step i brings a store of version i to version i + 1. Steps are never changed once released, only added."""
 
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from blocks.chat import server_waits
 from blocks.chat.backends import insert_into
 from blocks.chat.breaker import FAILURES, SPEAKS_NOT, Breaker, BreakerChange, Seen
 from blocks.chat.budget import Amount, Caps
@@ -49,7 +50,7 @@ _WINDOW = select(func.count(), func.coalesce(func.sum(sends.c.tokens), 0), func.
     sends.c.account == bindparam("of_account"), sends.c.at > bindparam("since")
 )
 _BREAKERS = select(breakers).where(breakers.c.endpoint == bindparam("of_endpoint"))
-_STATES = select(sends.c.id, sends.c.outcome).where(sends.c.id.in_(bindparam("ids", expanding=True)))
+_STATES = select(sends.c.id, sends.c.outcome, sends.c.at).where(sends.c.id.in_(bindparam("ids", expanding=True)))
 _FORGET = delete(sends).where(sends.c.id.in_(bindparam("ids", expanding=True)))
 _ADD = insert(sends)
 _MARK = (
@@ -270,7 +271,8 @@ class _Purse:
 
 def _settle(connection: Connection, desk: Desk, batch: Batch, known: dict[str, Breaker], now: float) -> None:
     rows = connection.execute(_STATES, {"ids": [each.id for each in batch.returns]})
-    states = {row.id: row.outcome for row in rows}
+    sent = {row.id: row for row in rows}
+    states = {id: row.outcome for id, row in sent.items()}
     # One that was given up for lost has been counted; what it took has not. One that is entered already stays as it is.
     open_ = [each for each in batch.returns if states.get(each.id) in ("", "lost")]
     unsent = [each.id for each in open_ if each.outcome == "unsent"]
@@ -285,6 +287,7 @@ def _settle(connection: Connection, desk: Desk, batch: Batch, known: dict[str, B
         connection.execute(_MARK, marks)
     counted = [each._replace(requests=0) if states[each.id] == "lost" else each for each in open_]
     _enter(connection, desk.endpoint, desk.origin, [each for each in counted if each.outcome != "unsent"])
+    server_waits.enter(connection, desk, ((each, sent[each.id].at) for each in open_), now)
     for each in open_:
         _tell_breaker(connection, desk, batch, known, each, now)
 

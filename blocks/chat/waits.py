@@ -2,94 +2,125 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+_PART = r"(\d{1,400}(?:\.\d*)?|\.\d+)\s*(ms|us|µs|μs|ns|d|h|m|s)"
+_SPAN = re.compile(rf"(?:{_PART}\s*)+", re.IGNORECASE)
+_PARTS = re.compile(_PART, re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
+_LIMIT = re.compile(r"(?:rate-?limit|token-?limit)")
+"""What the name of a header that tells of a limit holds."""
+_FIELD = re.compile(r"\b(remaining|reset|r|t)\s*=\s*([\d.]+)", re.IGNORECASE)
 
 EPOCH_S = 1e9
-"""A reset at or above this is a moment in seconds since 1970; in milliseconds from a thousand times it on."""
+"""A reset at or above this is a moment since 1970 in seconds; from a thousand times it on in milliseconds, or finer."""
+MOST_S = 366 * 86_400.0
+"""What is longer is taken for this: nobody waits for it, and clocks can count it."""
 
 
-def server_wait(headers: Mapping[str, str], now: float | None = None) -> float | None:
+def server_wait(headers: Mapping[str, str], now: float | None = None, *, refused: bool = True) -> float | None:
     """Seconds to wait before the next call, or None when the server does not say.
 
-    Retry-After counts first; then the reset of the limit that is used up, be it called X-RateLimit-Reset or, by
-    requests and tokens apart, x-ratelimit-reset-requests and -tokens. What cannot be read is as if it were not there;
-    a moment in the past is a wait of 0.
+    Retry-After counts first; then the reset of the limit that is used up, whatever its name
+    (`x-ratelimit-reset-requests`, `anthropic-ratelimit-tokens-reset`, `RateLimit: remaining=0, reset=50`); then, where
+    the call was refused for a limit, the soonest reset there is. What cannot be read is as if it were not there; a
+    moment in the past is a wait of 0.
 
     Args:
         headers: Response headers, names in lower case.
         now: Seconds since 1970; None: the clock.
+        refused: Whether the reply is a refusal for a limit: with any other, a reset without more only informs.
     """
     now = time.time() if now is None else now
-    asked = _milliseconds(headers.get("retry-after-ms"))
-    if asked is None:
-        asked = _retry_after(headers.get("retry-after"), now)
-    return _reset(headers, now) if asked is None else asked
+    for name in ("retry-after-ms", "x-ms-retry-after-ms", "retry-after"):
+        asked = parse_reset(headers.get(name, ""), now, ms=name.endswith("-ms"))
+        if asked is not None:
+            return asked
+    limits = list(_limits(headers, now))
+    if used_up := [wait for _, wait, used in limits if used]:
+        return max(used_up)
+    return min((wait for _, wait, _ in limits), default=None) if refused else None
 
 
-def exhausted_s(headers: Mapping[str, str], now: float | None = None) -> float:
-    """Seconds until a limit that a reply says is used up is reset; 0: none is.
+def used_up(headers: Mapping[str, str], now: float | None = None) -> tuple[float, str]:
+    """Seconds until the limits that a reply says are used up are reset, and which header says so; 0: none is.
 
     Args:
         headers: Response headers, names in lower case.
         now: Seconds since 1970; None: the clock.
     """
-    used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}", "") == "0"]
-    waits = [parse_reset(headers.get(f"x-ratelimit-reset-{kind}", ""), now or time.time()) for kind in used_up]
-    return max((wait for wait in waits if wait is not None and math.isfinite(wait)), default=0.0)
+    found = [(wait, name) for name, wait, used in _limits(headers, time.time() if now is None else now) if used]
+    return max(found, default=(0.0, ""))
 
 
-def parse_reset(text: str, now: float) -> float | None:
-    """Seconds until a rate limit's reset.
+def parse_reset(text: str, now: float, *, ms: bool = False) -> float | None:
+    """Seconds until a rate limit's reset, at most `MOST_S`; None: it cannot be read.
 
-    Providers write it as seconds from now (`12`, `0.5`), a span (`1s`, `6m0s`, `120ms`), a moment since 1970 in
-    seconds or milliseconds, or an ISO 8601 time.
+    Providers write it as seconds from now (`12`, `0.5`), a span as Go does (`1s`, `6m0s`, `120ms`), a moment since 1970
+    in seconds, milliseconds or finer, an ISO 8601 time or an HTTP date.
+
+    Args:
+        text: The header's value.
+        now: Seconds since 1970.
+        ms: Whether a number that is no moment counts milliseconds.
     """
     text = text.strip()
     if _NUMBER.fullmatch(text):
         value = float(text)
-        if value >= EPOCH_S:
-            value = (value / 1000 if value >= EPOCH_S * 1000 else value) - now
-        return max(0.0, value)
-    if text and (span := _SPAN.fullmatch(text)):
-        days, hours, minutes, seconds, milliseconds = (float(part or 0) for part in span.groups())
-        return days * 86_400 + hours * 3_600 + minutes * 60 + seconds + milliseconds / 1_000
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+        if value >= EPOCH_S * (1000 if ms else 1):
+            while EPOCH_S * 1000 <= value < float("inf"):
+                value /= 1000
+            return _bounded(value - now)
+        return _bounded(value / 1000 if ms else value)
+    if text and _SPAN.fullmatch(text):
+        return _bounded(sum(float(number) * _UNITS[unit.lower()] for number, unit in _PARTS.findall(text)))
+    moment = _moment(text)
+    return None if moment is None else _bounded(moment - now)
 
 
-def _milliseconds(text: str | None) -> float | None:
-    return max(0.0, float(text) / 1_000) if text and _NUMBER.fullmatch(text.strip()) else None
+def _moment(text: str) -> float | None:
+    """Seconds since 1970 of an ISO 8601 time or an HTTP date."""
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read(text)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            continue
+    return None
 
 
-def _retry_after(text: str | None, now: float) -> float | None:
-    if text is None:
-        return None
-    if _NUMBER.fullmatch(text.strip()):
-        return max(0.0, float(text))
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), MOST_S)
 
 
-def _reset(headers: Mapping[str, str], now: float) -> float | None:
-    names = ("x-ratelimit-reset", "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens", "ratelimit-reset")
-    found = {name: parse_reset(headers[name], now) for name in names if name in headers}
-    waits = {name: wait for name, wait in found.items() if wait is not None and math.isfinite(wait)}
-    used_up = [
-        wait for name, wait in waits.items() if headers.get(name.replace("reset", "remaining"), "").strip() == "0"
-    ]
-    if used_up:
-        return max(used_up)
-    return min(waits.values(), default=None)
+def _limits(headers: Mapping[str, str], now: float) -> Iterator[tuple[str, float, bool]]:
+    """Each limit that is told with its reset: the header's name, the seconds until then, whether it is used up."""
+    for name, text in headers.items():
+        if _LIMIT.search(name) is None:
+            continue
+        if "reset" in name:
+            of = name.removesuffix("-ms")
+            wait = parse_reset(text, now, ms=of != name)
+            # What has a limit of 0 is not offered at all (images, for instance), and nothing of it is used up.
+            if wait is not None and not _is_zero(headers.get(of.replace("reset", "limit"), "")):
+                yield name, wait, _is_zero(headers.get(of.replace("reset", "remaining"), ""))
+        elif name.endswith("ratelimit"):
+            # The draft of a standard: `limit=100, remaining=0, reset=50`, later `"default";r=0;t=50`.
+            for part in _policies(text):
+                wait = parse_reset(part.get("reset", part.get("t", "")), now)
+                if wait is not None:
+                    yield name, wait, _is_zero(part.get("remaining", part.get("r", "")))
+
+
+def _policies(text: str) -> list[dict[str, str]]:
+    separate = text.split(",") if re.search(r"\br\s*=", text) else [text]
+    return [{key.lower(): value for key, value in _FIELD.findall(part)} for part in separate]
+
+
+def _is_zero(text: str) -> bool:
+    return _NUMBER.fullmatch(text.strip()) is not None and float(text) == 0

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from blocks.chat.breaker import FAILURES
-from blocks.chat.errors import BreakerOpen, ChatError
+from blocks.chat.errors import BreakerOpen, ChatError, ModelAway, ServerWait
 
 Place = tuple[str, str]
 """Provider and model, as a row names them."""
@@ -16,7 +16,7 @@ SHORTEST_S = 1.0
 
 @dataclass
 class _Absence:
-    error: BreakerOpen
+    error: ModelAway
     until: float
     tried: bool = False
 
@@ -27,7 +27,7 @@ class Absences:
     def __init__(self) -> None:
         self._known: dict[Place, _Absence] = {}
 
-    def away(self, place: Place) -> BreakerOpen | None:
+    def away(self, place: Place) -> ModelAway | None:
         """Why a model is not to be asked now, and for how long; None: it may be asked.
 
         Of a model that was away a single call may find out, until `met` or `over` is told.
@@ -40,13 +40,13 @@ class Absences:
             return None
         return self._left(absence)
 
-    def met(self, place: Place, error: BreakerOpen) -> bool:
+    def met(self, place: Place, error: ModelAway) -> bool:
         """A model is away; whether that is news."""
         news = place not in self._known
         self._known[place] = _Absence(error, time.monotonic() + max(error.probe_s, SHORTEST_S))
         return news
 
-    def failed(self, place: Place, error: ChatError) -> BreakerOpen | None:
+    def failed(self, place: Place, error: ChatError) -> ModelAway | None:
         """Why a call that failed as those of a model that is away do is worth another try; None: it is not known so."""
         absence = self._known.get(place)
         if absence is None or error.kind not in FAILURES:
@@ -59,6 +59,7 @@ class Absences:
         return self._known.pop(place, None) is not None
 
     @staticmethod
-    def _left(absence: _Absence) -> BreakerOpen:
+    def _left(absence: _Absence) -> ModelAway:
         seconds = max(absence.until - time.monotonic(), SHORTEST_S)
-        return BreakerOpen(absence.error.message, absence.error.remedy, probe_s=seconds)
+        kind = ServerWait if isinstance(absence.error, ServerWait) else BreakerOpen
+        return kind(absence.error.message, absence.error.remedy, probe_s=seconds)

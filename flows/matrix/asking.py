@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from blocks.chat.errors import (
-    BreakerOpen,
     BudgetSpent,
     ChatError,
     JournalError,
     MissingKey,
+    ModelAway,
     ModelNotFound,
     PaymentRequired,
     UnknownModelName,
@@ -85,7 +85,7 @@ class Asker:
             await self._ended(None)
             return None
         result = await self._answered_unless_away(draft)
-        if isinstance(result, BreakerOpen):
+        if isinstance(result, ModelAway):
             patient = result.probe_s <= draft.seat.patience_s
             if patient or not again:
                 # Where it is away for too long the next round says so, when all others have been asked.
@@ -94,13 +94,13 @@ class Asker:
         await self._keep(result)
         return None
 
-    async def _answered_unless_away(self, draft: Draft) -> Result | BreakerOpen:
+    async def _answered_unless_away(self, draft: Draft) -> Result | ModelAway:
         place = (draft.row.provider, draft.row.model)
         if away := self._absences.away(place):
             return away
         try:
             result = await self._answered(draft)
-        except BreakerOpen as error:
+        except ModelAway as error:
             if self._absences.met(place, error):
                 self._warn(f"{error.message} Its rows are put aside, the others go on.")
             return error
@@ -130,7 +130,7 @@ class Asker:
             window = await draft.seat.window() if self._options.check_context else None
             warnings = [*_missing(draft.missing), *window_warnings(estimate, window, self._options.context_share)]
             reply = await client.complete(draft.request)
-        except (JournalError, BreakerOpen):
+        except (JournalError, ModelAway):
             raise
         except TrigpointError as error:
             if isinstance(error, ChatError) and (away := self._absences.failed(place, error)):

@@ -45,6 +45,8 @@ class Start(Protocol):
 
 LOOK_S = 1.0
 """Between two looks at whether a model is back, at least."""
+LOOK_AGAIN_S = 300.0
+"""Between two such looks at most."""
 OutageOf = Callable[[ModelOptions], Awaitable[Outage | None]]
 """Says why the model of a run is not to be asked for now; None where it may be."""
 
@@ -94,19 +96,22 @@ class Shift:
             async with self._free:
                 row, asking = await self._as_far_as_it_goes(name)
             earlier = row if earlier is None else row.after(earlier)
-            if asking is not None:
-                await self._wait_out(name, asking)
-            if asking is None or self._allowance.over:
+            if asking is None or not await self._worth_waiting(name, asking):
                 return earlier
 
-    async def _wait_out(self, name: str, asking: ModelOptions) -> None:
-        """Until the model is worth another try, or the window has closed."""
+    async def _worth_waiting(self, name: str, asking: ModelOptions) -> bool:
+        """Waits until the model is worth another try; whether that is in time for this night."""
         told = ""
         while not self._allowance.over and (outage := await self._outage(asking)):
+            if outage.wait_s >= self._allowance.remaining_s:
+                self._tell(f"{name} is left to the next night: {outage.sentence()}, after this one's window.")
+                return False
             if outage.reason != told:
                 self._tell(f"{name} waits: {outage.sentence()}.")
                 told = outage.reason
-            await asyncio.sleep(min(max(LOOK_S, outage.wait_s), self._allowance.remaining_s))
+            # Another run may find the model back long before it was said to be.
+            await asyncio.sleep(min(max(LOOK_S, outage.wait_s), LOOK_AGAIN_S, self._allowance.remaining_s))
+        return not self._allowance.over
 
     async def _as_far_as_it_goes(self, name: str) -> tuple[NightRow, ModelOptions | None]:
         """What became of the dataset; and who asks the model that is out of order, where that is in the way."""

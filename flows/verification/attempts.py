@@ -277,6 +277,11 @@ class TraceError(Frozen):
     users: bool = False
     """Whether it is the user's to mend."""
 
+    @property
+    def sentences(self) -> str:
+        """What broke it off, and what can be done."""
+        return f"{self.message} {self.remedy}".rstrip()
+
 
 class Trace(Frozen):
     """One attempt, whole."""

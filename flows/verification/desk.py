@@ -138,7 +138,7 @@ class Keeper:
     def obstacle(self, work: QuestionWork) -> str:
         """What has come up with a question that is reason not to ask others; empty where nothing has."""
         obstacle = work.run_wide_obstacle
-        why = self._share.trouble or (obstacle.message if obstacle is not None else "")
+        why = self._share.trouble or (obstacle.sentences if obstacle is not None else "")
         return f"not asked: {why}" if why else ""
 
     async def keep(self, episode: Episode) -> None:

@@ -28,7 +28,7 @@ from flows.verification.verdicts import Ballot, Verdict
 
 RUN_WIDE_KINDS = frozenset(
     {"unknown_model_name", "missing_key", "wrong_key", "payment_required", "model_not_found", "wrong_endpoint"}
-    | {"unreachable", "budget", "unknown_price", "unbounded", "breaker_open"}
+    | {"unreachable", "budget", "unknown_price", "unbounded", "breaker_open", "server_wait"}
 )
 """Model errors that will meet every other question too: there is no sense in asking on."""
 

@@ -147,7 +147,8 @@ class QuestionWork:
                 started=started,
             )
         obstacle = solution.obstacle
-        raise CutOff(verdict.explanation, again=obstacle is not None and not obstacle.users)
+        worth = obstacle is not None and not obstacle.users and obstacle.kind not in RUN_WIDE_KINDS
+        raise CutOff(verdict.explanation, again=worth)
 
     @property
     def run_wide_obstacle(self) -> TraceError | None:
@@ -164,7 +165,7 @@ class QuestionWork:
             self._shop.log.info("%s: %s turn %d: %s", self.question.id, name, turn.index, status)
             self._log_failure(turn)
         if trace is not None:
-            detail = f" ({trace.error.message})" if trace.error is not None else ""
+            detail = f" ({trace.error.sentences})" if trace.error is not None else ""
             self._shop.log.info("%s: %s ended: %s%s", self.question.id, name, trace.outcome, detail)
 
     def _log_failure(self, turn: Turn) -> None:
@@ -221,5 +222,5 @@ def _row(
         seconds=seconds,
         cached=cached,
         explanation=why
-        or (obstacle.message if name != verdict.verdict and obstacle is not None else verdict.explanation),
+        or (obstacle.sentences if name != verdict.verdict and obstacle is not None else verdict.explanation),
     )

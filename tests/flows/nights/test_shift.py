@@ -23,7 +23,7 @@ from flows.runs.options import ModelOptions
 from flows.sharing.share import HomeShare
 from flows.tables.dataset import read_dataset
 from flows.verification.options import EpisodeOptions
-from tests.support.waiting import until
+from tests.support.waiting import SECONDS, until
 
 BUILD = "a build"
 
@@ -89,6 +89,7 @@ class Model:
 
     def __init__(self) -> None:
         self.down, self.told = False, list[str]()
+        self.wait_s = 0.1
 
     def clock(self) -> float:
         """The window is over once it was said that the model is waited for."""
@@ -100,7 +101,13 @@ class Model:
             return None
         since = datetime(2026, 1, 31, tzinfo=UTC)
         return Outage(
-            endpoint="compatible", model="m", state="open", since=since, trips=1, reason="20 of 20 failed", wait_s=0.1
+            endpoint="compatible",
+            model="m",
+            state="open",
+            since=since,
+            trips=1,
+            reason="20 of 20 failed",
+            wait_s=self.wait_s,
         )
 
 
@@ -262,6 +269,18 @@ async def test_a_model_that_does_not_come_back_leaves_the_rest_to_the_next_night
     row = (await night(flows, "alpha", state=state, seconds=1, clock=state.clock))["alpha"]
     assert (row.state, row.asked) == ("not begun", 0)
     assert "m at compatible is not asked for now" in row.detail
+    assert [flow for flow, *_ in flows.started] == ["question"]
+
+
+async def test_a_model_that_comes_back_after_the_window_is_not_waited_for(tmp_path: Path) -> None:
+    """Its server has asked for ten hours, and the night has four: questions are made, and the night ends."""
+    put(tmp_path, "alpha")
+    flows, state = Flows(tmp_path), Model()
+    state.down, state.wait_s = True, 36_000.0
+    rows = await asyncio.wait_for(night(flows, "alpha", state=state, seconds=14_400), SECONDS)
+    assert rows["alpha"].state == "not begun"
+    assert "the next try is in 36000 s" in rows["alpha"].detail
+    assert [told.startswith("alpha is left to the next night: m at compatible") for told in state.told] == [True]
     assert [flow for flow, *_ in flows.started] == ["question"]
 
 

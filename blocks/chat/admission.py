@@ -281,7 +281,7 @@ class Trip:
         long = closing.seconds > self._traffic.patience_s
         self._gate.settle(leg.back(error, closing if long else None))
         self._traffic.learn(leg.headers)
-        if long and closing.seconds > adaptive.closed_s():
+        if long and adaptive.closed_s() <= self._traffic.patience_s:
             log.warning(
                 "%s at %s has asked %s: %s",
                 self._order.model, self._traffic.endpoint, asked(closing.seconds), closing.said,

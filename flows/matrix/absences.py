@@ -40,6 +40,10 @@ class Absences:
             return None
         return self._left(absence)
 
+    def known(self, place: Place) -> bool:
+        """Whether a model was away when it was asked last."""
+        return place in self._known
+
     def met(self, place: Place, error: ModelAway) -> bool:
         """A model is away; whether that is news."""
         news = place not in self._known

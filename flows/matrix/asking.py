@@ -98,13 +98,15 @@ class Asker:
         place = (draft.row.provider, draft.row.model)
         if away := self._absences.away(place):
             return away
+        trying = self._absences.known(place)
         try:
             result = await self._answered(draft)
         except ModelAway as error:
             if self._absences.met(place, error):
                 self._warn(f"{error.message} Its rows are put aside, the others go on.")
             return error
-        if self._absences.over(place):
+        # What was under way before it was known to be away says nothing of now.
+        if trying and self._absences.over(place):
             self._warn(f"{'/'.join(place)} is asked again.")
         return result
 

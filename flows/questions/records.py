@@ -60,6 +60,11 @@ class Question(BaseModel):
         """Whether the answer is known without a vote: by a reference program or a given ground truth."""
         return self.reference_program is not None or self.ground_truth is not None
 
+    @property
+    def hinted(self) -> bool:
+        """Whether there is a hint that a gold trace can be told."""
+        return self.hint is not None and self.hint.strip() != ""
+
     def key(self, dataset_key: str) -> str:
         """The question key: content identity, see docs/architecture.md. Text is taken as written."""
         return content_key(

@@ -289,7 +289,7 @@ class Trace(Frozen):
     schema_version: Literal[1] = 1
     role: Role
     index: int
-    """The sample index: 0 for the gold trace, from 1 for the independent ones."""
+    """The sample index: 0 for a gold trace, which there is only where a hint is, from 1 for the independent ones."""
     hinted: bool = False
     model: str | None = None
     """The model asked; None for a reference program. What answered is on each message."""

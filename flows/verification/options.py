@@ -18,7 +18,10 @@ class _Verifying(ModelOptions):
     traces: Annotated[
         int | None,
         Field(
-            ge=2, le=16, description="independent traces per question; empty: 3 easy and medium, 5 hard, 6 very hard"
+            ge=2,
+            le=16,
+            description="independent traces per question, one more where it has no hint; "
+            "empty: 3 easy and medium, 5 hard, 6 very hard",
         ),
     ] = None
     stop_early: Annotated[
@@ -44,4 +47,4 @@ class EpisodeOptions(SandboxOptions, _Verifying):
 
     def sessions(self) -> int:
         """Enough for the questions at once, each with a full wave of traces."""
-        return min(256, 1 + self.parallel_questions * (self.traces or 6))
+        return min(256, 1 + self.parallel_questions * ((self.traces or 6) + 1))

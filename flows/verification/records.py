@@ -36,6 +36,8 @@ class EpisodePlan(Frozen):
     prompt: PromptId
     planned: int
     """Independent traces the rule asks for; 1 where the answer is known."""
+    equal: bool = False
+    """Whether all traces are equal, as there is no hint to tell a gold one."""
     accept: str
     """The loosest tier at which answers count as the same."""
     image_digest: str
@@ -66,12 +68,14 @@ class EpisodePlan(Frozen):
             image_digest: What the sandbox is made of.
             program_timeout_s: Wall clock of a reference program, seconds.
         """
+        known = question.has_ground_truth
         return cls(
             question_key=question.key(dataset.key),
             config=config,
             endpoint=endpoint,
             prompt=prompt_id(config),
-            planned=1 if question.has_ground_truth else rule.planned(question.difficulty),
+            planned=1 if known else rule.planned(question.difficulty, hinted=question.hinted),
+            equal=not known and not question.hinted,
             accept=rule.accept,
             image_digest=image_digest,
             program_timeout_s=program_timeout_s if question.reference_program is not None else None,
@@ -81,7 +85,8 @@ class EpisodePlan(Frozen):
     @property
     def key(self) -> str:
         """The episode key."""
-        return content_key("episode/1", self.model_dump(mode="json"))
+        # Only where it is so: the keys of all other episodes stay what they were.
+        return content_key("episode/1", self.model_dump(mode="json", exclude=None if self.equal else {"equal"}))
 
 
 class DatasetRef(Frozen):
@@ -157,7 +162,7 @@ class Episode(Frozen):
 
     @property
     def gold(self) -> Trace | None:
-        """The gold trace, if one was launched."""
+        """The gold trace, if one was launched; there is none where the question has no hint."""
         return next((trace for trace in self.attempts if trace.role == "gold"), None)
 
     def to_line(self) -> bytes:
@@ -207,7 +212,7 @@ def make_episode(
         question=question,
         attempts=ordered,
         verdict=verdict,
-        answer=_verified_answer(ordered) if verdict.verified else None,
+        answer=_verified_answer(ordered, verdict) if verdict.verified else None,
         usage=UsageTotals.of(calls),
         incidents=tuple(incidents),
         provenance=Provenance(plan=plan, sandbox=sandbox, code=code_version()),
@@ -242,5 +247,10 @@ def _finite(data: Any) -> Any:
     return data
 
 
-def _verified_answer(attempts: Sequence[Trace]) -> TaggedValue | None:
+def _verified_answer(attempts: Sequence[Trace], verdict: Verdict) -> TaggedValue | None:
+    """The answer of the reference program, else of the gold trace, else of the first trace among those that agree."""
+    if verdict.gold is None:
+        # Clusters count the independent traces from 0; the first of them has the sample index 1.
+        agreeing = {member + 1 for member in verdict.clusters[0].members}
+        attempts = [trace for trace in attempts if trace.index in agreeing]
     return next((trace.answer for trace in attempts if trace.answer is not None), None)

@@ -1,4 +1,4 @@
-"""One question from start to verdict: the gold trace, then waves of independent ones, each in a session of its own.
+"""One question from start to verdict: a gold trace if it has a hint, waves of independent ones, each in its session.
 
 What is launched depends only on how the earlier traces ended, never on which of them was faster: a wave is awaited
 whole before the next decision, so a rerun makes the same calls and reaches the same record.
@@ -101,10 +101,11 @@ class Solver:
 
     async def _triangulate(self) -> Solution:
         question = self.task.question
-        vote = Triangulation.plan(question.answer, question.difficulty, self.config.rule)
-        gold = await self._trace(0, hint=question.hint)
-        vote = vote.with_gold(self._ballot(gold))
-        traces = [gold]
+        vote = Triangulation.plan(question.answer, question.difficulty, self.config.rule, hinted=question.hinted)
+        traces: list[Trace] = []
+        if question.hinted:
+            traces.append(await self._trace(0, hint=question.hint))
+            vote = vote.with_gold(self._ballot(traces[0]))
         while count := vote.next_wave():
             first = vote.launched
             vote = vote.with_launched(count)

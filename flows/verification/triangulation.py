@@ -1,4 +1,7 @@
-"""Triangulation: the vote of independent traces on a gold answer, its quorum, its waves and its early end.
+"""Triangulation: the vote of independent traces on an answer, its quorum, its waves and its early end.
+
+Where a question has a hint, a gold trace is told it, and the independent traces vote on the gold answer. Where it has
+none, there is nothing to tell: all traces are equal, and the largest set of answers that agree is what is voted on.
 
 Pure decisions on immutable state; who launches traces asks `decided` and `next_wave` after each wave. The quorum is
 over the planned traces, as though all were launched, and a verdict is given early only when no way in which the
@@ -24,6 +27,7 @@ from flows.verification.clustering import Cluster, MatchGraph
 from flows.verification.verdicts import AnswerCluster, Ballot, Verdict, VerdictName, Votes
 
 MAX_PLANNED = 16
+"""Independent traces beside a gold one; without a gold one there is one more."""
 TraceCount = Annotated[int, Field(ge=2, le=MAX_PLANNED)]
 
 
@@ -37,14 +41,25 @@ class TriangulationRule(Frozen):
     accept: Annotated[Tier, Field(description="loosest tier at which two answers count as the same")] = "tolerance"
     waves: Annotated[bool, Field(description="launch in waves, and stop when decided; else all at once")] = True
 
-    def planned(self, difficulty: Difficulty) -> int:
-        """The independent traces planned for a question of this difficulty."""
+    def planned(self, difficulty: Difficulty, *, hinted: bool) -> int:
+        """The independent traces planned for a question of this difficulty.
+
+        Args:
+            difficulty: The question's.
+            hinted: Whether a gold trace is told a hint; where none is, one more equal trace stands in its place.
+        """
         counts = {"easy": self.easy, "medium": self.medium, "hard": self.hard, "very_hard": self.very_hard}
-        return counts[difficulty]
+        return counts[difficulty] + (0 if hinted else 1)
 
 
-def quorum(planned: int) -> int:
-    """The traces that must agree: at least two, and at least two thirds of the planned ones."""
+def quorum(planned: int, *, hinted: bool) -> int:
+    """The independent traces that must agree.
+
+    Beside a gold trace at least two, and at least two thirds of the planned ones. Among equal traces as many answers
+    must agree as would with the gold one: one more, of one more.
+    """
+    if not hinted:
+        return quorum(planned - 1, hinted=True) + 1
     return max(2, -(-2 * planned // 3))
 
 
@@ -53,7 +68,7 @@ class Tally:
     """What the votes come down to, as far as a verdict is concerned.
 
     Attributes:
-        agree: Size of the largest cluster the gold answer lies in.
+        agree: Size of the largest cluster the gold answer lies in; of the largest cluster where there is no gold trace.
         largest: Size of the largest cluster.
         answered: Traces with a usable answer.
         no_answer: Traces that ended without one.
@@ -69,14 +84,14 @@ class Tally:
     cut_off: int = 0
 
 
-def full_verdict(tally: Tally, planned: int) -> VerdictName:
-    """The verdict on a question whose gold trace answered and whose planned traces have all ended.
+def full_verdict(tally: Tally, planned: int, need: int) -> VerdictName:
+    """The verdict on a question whose gold trace, if it has one, answered, and whose planned traces have all ended.
 
-    verified: the gold answer's cluster has the quorum. hint_misleading: another cluster has it. budget: the traces cut
-    off could have completed a quorum. ambiguous: enough traces answered, or so many differently that no quorum is left
-    for them. execution_failed, too_hard: too few answered, mostly because code failed, or else because none was found.
+    verified: the gold answer's cluster has the quorum, `need`; where there is no gold trace, any cluster.
+    hint_misleading: another cluster has it. budget: the traces cut off could have completed a quorum. ambiguous: enough
+    traces answered, or so many differently that no quorum is left for them. execution_failed, too_hard: too few
+    answered, mostly because code failed, or else because none was found.
     """
-    need = quorum(planned)
     if tally.agree >= need:
         return "verified"
     if tally.largest >= need:
@@ -88,9 +103,8 @@ def full_verdict(tally: Tally, planned: int) -> VerdictName:
     return "execution_failed" if tally.failed > tally.no_answer else "too_hard"
 
 
-def early_verdict(tally: Tally, planned: int) -> VerdictName | None:
+def early_verdict(tally: Tally, planned: int, need: int) -> VerdictName | None:
     """The verdict if it is the same however the remaining traces end; None while it is open."""
-    need = quorum(planned)
     remaining = planned - tally.answered - tally.no_answer - tally.failed - tally.cut_off
     if tally.agree >= need:
         return "verified"
@@ -98,7 +112,7 @@ def early_verdict(tally: Tally, planned: int) -> VerdictName | None:
         return None if tally.agree + remaining >= need else "hint_misleading"
     if tally.largest + remaining >= need:
         return None
-    found = {full_verdict(end, planned) for end in _ends(tally, remaining)}
+    found = {full_verdict(end, planned, need) for end in _ends(tally, remaining)}
     return found.pop() if len(found) == 1 else None
 
 
@@ -126,37 +140,49 @@ class Triangulation:
         spec: What the question asks for.
         planned: Independent traces planned.
         rule: How the vote is held.
+        hinted: Whether a gold trace is told a hint; otherwise all traces are equal and there is no gold one.
         launched: Independent traces launched so far; their indices are 0, 1, 2, ….
         gold: The gold trace's ballot once it has ended.
         ballots: The ended independent traces: index and ballot, in order of the index.
 
     Raises:
-        ValueError: Fewer than 2 or more than `MAX_PLANNED` traces are planned.
+        ValueError: Fewer than 2 or more than `MAX_PLANNED` traces are planned; without a gold trace, one more of each.
     """
 
     spec: AnswerSpec
     planned: int
     rule: TriangulationRule = field(default_factory=TriangulationRule)
+    hinted: bool = True
     launched: int = 0
     gold: Ballot | None = None
     ballots: tuple[tuple[int, Ballot], ...] = ()
 
     def __post_init__(self) -> None:
-        if not 2 <= self.planned <= MAX_PLANNED:
-            raise ValueError(f"a vote takes 2 to {MAX_PLANNED} independent traces, not {self.planned}")
+        more = 0 if self.hinted else 1
+        if not 2 + more <= self.planned <= MAX_PLANNED + more:
+            raise ValueError(f"a vote takes {2 + more} to {MAX_PLANNED + more} independent traces, not {self.planned}")
 
     @classmethod
-    def plan(cls, spec: AnswerSpec, difficulty: Difficulty, rule: TriangulationRule | None = None) -> Self:
+    def plan(
+        cls, spec: AnswerSpec, difficulty: Difficulty, rule: TriangulationRule | None = None, *, hinted: bool = True
+    ) -> Self:
         """The vote on a question before any trace ran."""
         rule = rule or TriangulationRule()
-        return cls(spec, rule.planned(difficulty), rule)
+        return cls(spec, rule.planned(difficulty, hinted=hinted), rule, hinted)
+
+    @property
+    def need(self) -> int:
+        """The independent traces that must agree."""
+        return quorum(self.planned, hinted=self.hinted)
 
     def with_gold(self, ballot: Ballot) -> Self:
         """The vote after the gold trace ended.
 
         Raises:
-            ValueError: It had ended before.
+            ValueError: It had ended before, or there is none.
         """
+        if not self.hinted:
+            raise ValueError("a vote among equal traces has no gold trace")
         if self.gold is not None:
             raise ValueError("the gold trace has already voted")
         return replace(self, gold=ballot)
@@ -185,28 +211,28 @@ class Triangulation:
     def next_wave(self) -> int:
         """How many traces to launch now.
 
-        None before the gold trace has answered, none while a wave is still out, and none once decided. Otherwise as
+        None before a gold trace has answered, none while a wave is still out, and none once decided. Otherwise as
         many as a quorum still needs if all goes well; one where no quorum is left and only the reason is open. As a
         wave is awaited whole, which traces are launched does not depend on which of them is faster, and a resumed
         vote launches the same ones.
         """
-        if self.gold is None or self.launched > len(self.ballots) or self.decided() is not None:
+        if self._awaits_gold or self.launched > len(self.ballots) or self.decided() is not None:
             return 0
         unlaunched = self.planned - self.launched
         if not self.rule.waves:
             return unlaunched
-        need, tally = quorum(self.planned), self._tally
+        need, tally = self.need, self._tally
         # With a quorum for another answer, all that is open is whether the gold answer gets one too.
         missing = need - (tally.agree if tally.largest >= need else tally.largest)
         return missing if missing <= unlaunched else 1
 
     def decided(self) -> Verdict | None:
         """The verdict if no remaining trace could change it; None while it is open."""
-        if self.gold is None:
+        if self._awaits_gold:
             return None
-        if self.gold.outcome != "answered":
+        if self.gold is not None and self.gold.outcome != "answered":
             return self._without_gold(self.gold)
-        name = early_verdict(self._tally, self.planned)
+        name = early_verdict(self._tally, self.planned, self.need)
         return None if name is None else self._verdict(name, self._explain(name))
 
     def cut_off(self, detail: str, *, outcome: Literal["budget", "error"] = "budget") -> Verdict:
@@ -220,13 +246,18 @@ class Triangulation:
         done = {index for index, _ in self.ballots}
         rest = [(index, ballot) for index in range(self.planned) if index not in done]
         ballots = tuple(sorted((*self.ballots, *rest), key=lambda pair: pair[0]))
-        return replace(self, gold=self.gold or ballot, ballots=ballots)._final()
+        gold = self.gold or (ballot if self.hinted else None)
+        return replace(self, gold=gold, ballots=ballots)._final()
 
     def _final(self) -> Verdict:
         verdict = self.decided()
         if verdict is None:
             raise AssertionError("a vote is decided when every ballot is in")
         return verdict
+
+    @property
+    def _awaits_gold(self) -> bool:
+        return self.hinted and self.gold is None
 
     # What the ballots come down to. Positions count the answers in order of their trace's index; the gold answer's
     # position comes after them.
@@ -238,21 +269,27 @@ class Triangulation:
     @cached_property
     def _graph(self) -> MatchGraph:
         answers = [answer for _, answer in self._answers]
-        if self.gold is not None and self.gold.answer is not None:
-            answers.append(self.gold.answer)
+        if self._gold_answer is not None:
+            answers.append(self._gold_answer)
         return MatchGraph(answers, self.spec, accept=self.rule.accept)
 
+    @property
+    def _gold_answer(self) -> Answer | None:
+        return self.gold.answer if self.gold is not None else None
+
     @cached_property
-    def _around_gold(self) -> tuple[int, ...]:
+    def _agreeing(self) -> tuple[int, ...]:
+        """The positions that count towards verified: around the gold answer, or among equal traces the most."""
         places = range(len(self._answers))
-        has_gold = self.gold is not None and self.gold.answer is not None
-        return self._graph.largest(places, around=len(places)) if has_gold else ()
+        if not self.hinted:
+            return self._graph.largest(places)
+        return self._graph.largest(places, around=len(places)) if self._gold_answer is not None else ()
 
     @cached_property
     def _tally(self) -> Tally:
         outcomes = Counter(ballot.outcome for _, ballot in self.ballots)
         return Tally(
-            agree=len(self._around_gold),
+            agree=len(self._agreeing),
             largest=len(self._graph.largest(range(len(self._answers)))),
             answered=outcomes["answered"],
             no_answer=outcomes["no_answer"],
@@ -263,8 +300,8 @@ class Triangulation:
     # The verdict in words
 
     def _verdict(self, name: VerdictName, explanation: str) -> Verdict:
-        tally = self._tally
-        gold = self.gold.answer if self.gold is not None else None
+        tally, gold = self._tally, self._gold_answer
+        voted_on = (*self._agreeing, len(self._answers)) if gold is not None else self._agreeing
         return Verdict(
             verdict=name,
             explanation=explanation,
@@ -277,10 +314,10 @@ class Triangulation:
                 launched=self.launched,
                 planned=self.planned,
             ),
-            quorum=quorum(self.planned),
+            quorum=self.need,
             clusters=tuple(map(self._described, self._clusters(name))),
             gold=None if gold is None else render(gold),
-            tier=self._graph.cluster((*self._around_gold, len(self._answers))).tier if name == "verified" else "none",
+            tier=self._graph.cluster(voted_on).tier if name == "verified" else "none",
             # Traces that a cut-off kept from running were not saved.
             traces_saved=self.planned - max(self.launched, len(self.ballots)),
             comparator_version=COMPARATOR_VERSION,
@@ -290,8 +327,8 @@ class Triangulation:
         places = range(len(self._answers))
         if name != "verified":
             return self._graph.clusters(places)
-        rest = set(places) - set(self._around_gold)
-        return self._graph.cluster(self._around_gold), *self._graph.clusters(rest)
+        rest = set(places) - set(self._agreeing)
+        return self._graph.cluster(self._agreeing), *self._graph.clusters(rest)
 
     def _described(self, cluster: Cluster) -> AnswerCluster:
         gold = len(self._answers)
@@ -313,10 +350,10 @@ class Triangulation:
         return self._verdict("budget", f"The gold trace was cut off{detail}")
 
     def _explain(self, name: VerdictName) -> str:
-        tally, need = self._tally, quorum(self.planned)
-        of = f"{need} of the {self.planned} planned traces must agree"
+        tally = self._tally
+        of = f"{self.need} of the {self.planned} planned traces must agree"
         if name == "verified":
-            return f"{tally.agree} independent traces agree with the gold answer; {of}."
+            return f"{tally.agree} independent traces agree{' with the gold answer' if self.hinted else ''}; {of}."
         if name == "hint_misleading":
             return f"{tally.largest} independent traces agree on another answer than the gold one; {of}."
         if name == "budget":

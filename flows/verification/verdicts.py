@@ -58,7 +58,9 @@ class Ballot:
 class Votes(Frozen):
     """The independent traces, counted."""
 
-    agree: Annotated[int, Field(ge=0, description="traces in the gold answer's cluster")]
+    agree: Annotated[
+        int, Field(ge=0, description="traces in the gold answer's cluster; without a gold trace, in the largest")
+    ]
     answered: Annotated[int, Field(ge=0, description="traces that gave a usable answer")]
     no_answer: Annotated[int, Field(ge=0, description="traces that ended without one")] = 0
     failed: Annotated[int, Field(ge=0, description="traces whose code failed to the end")] = 0
@@ -71,7 +73,7 @@ class AnswerCluster(Frozen):
     """Answers that all match each other."""
 
     members: Annotated[tuple[int, ...], Field(description="indices of the independent traces, from 0")]
-    has_gold: Annotated[bool, Field(description="whether the gold answer matches every member")]
+    has_gold: Annotated[bool, Field(description="whether a gold answer or a reference matches every member")]
     answer: Annotated[str, Field(description="the representative, rendered")]
     tier: Annotated[Tier, Field(description="the loosest match between two members, the gold answer included")]
 
@@ -85,7 +87,9 @@ class Verdict(Frozen):
     votes: Votes
     quorum: Annotated[int, Field(ge=0, description="traces that must agree; 0 where a reference decides")]
     clusters: tuple[AnswerCluster, ...] = ()
-    gold: Annotated[str | None, Field(description="the gold answer or the reference, rendered")] = None
+    gold: Annotated[
+        str | None, Field(description="the gold answer or the reference, rendered; none among equal traces")
+    ] = None
     tier: Annotated[Tier, Field(description="how closely the agreeing answers match; none unless verified")] = "none"
     traces_saved: Annotated[int, Field(ge=0, description="planned traces that need not be launched")] = 0
     comparator_version: str

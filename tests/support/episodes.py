@@ -35,6 +35,9 @@ WORK: tuple[Say, ...] = (
 )
 
 
+HINT = "Count them."
+
+
 async def attempts(*scripts: tuple[Say, ...], task: Task | None = None) -> list[Trace]:
     """One attempt for each script, the first with a hint."""
     return [
@@ -43,7 +46,7 @@ async def attempts(*scripts: tuple[Say, ...], task: Task | None = None) -> list[
             LocalSession(),
             task or task_on(),
             CONFIG,
-            hint="Count them." if index == 0 else None,
+            hint=HINT if index == 0 else None,
             sample_index=index,
         )
         for index, script in enumerate(scripts)
@@ -75,6 +78,7 @@ def plan_for(question: Question, dataset: Dataset) -> EpisodePlan:
 async def episode_on(text: str = "How many rows are there?", answer: int = 4) -> Episode:
     """An episode made of a gold trace and three independent ones that submit `answer`."""
     task = task_on(text=text)
+    task = task._replace(question=task.question.model_copy(update={"hint": HINT}))
     others: list[tuple[Say, ...]] = [(block(f"submit({answer})"),)] * 3
     traces = await attempts(WORK, *others, task=task)
     return make_episode(
@@ -85,3 +89,21 @@ async def episode_on(text: str = "How many rows are there?", answer: int = 4) ->
         verdict_of(task.question, traces),
         sandbox=SANDBOX,
     )
+
+
+async def equal_episode(*answers: int) -> Episode:
+    """An episode of a question without a hint, whose traces submit these answers."""
+    task = task_on()
+    traces = [
+        await run_trace(ScriptedModel(block(f"submit({answer})")), LocalSession(), task, CONFIG, sample_index=index)
+        for index, answer in enumerate(answers, start=1)
+    ]
+    vote = Triangulation.plan(task.question.answer, task.question.difficulty, RULE, hinted=False)
+    vote = vote.with_launched(len(traces))
+    for index, trace in enumerate(traces):
+        assert trace.answer is not None
+        vote = vote.with_ballot(index, Ballot.of(parse_answer(trace.answer, task.question.answer)))
+    verdict = vote.decided()
+    assert verdict is not None
+    plan, dataset = plan_for(task.question, task.dataset), DatasetRef.of(task.dataset, LOADED)
+    return make_episode(plan, task.question, dataset, traces, verdict, sandbox=SANDBOX)

@@ -15,7 +15,7 @@ from flows.verification.records import Episode, EpisodePlan, make_episode, to_js
 from flows.verification.trace_loop import run_program
 from flows.verification.triangulation import TriangulationRule
 from tests.support.attempts import LocalSession, block, call, calls, cell, task_on
-from tests.support.episodes import CONFIG, RULE, SANDBOX, WORK, attempts, episode_on, plan_for
+from tests.support.episodes import CONFIG, RULE, SANDBOX, WORK, attempts, episode_on, equal_episode, plan_for
 
 
 async def test_an_episode_is_one_line_and_reads_back_equal() -> None:
@@ -41,6 +41,43 @@ async def test_an_episode_that_is_not_verified_has_no_answer_but_keeps_what_was_
     assert episode.verdict.verdict == "hint_misleading"
     assert episode.answer is None
     assert [trace.answer for trace in episode.attempts] == [{"t": "int", "v": v} for v in (4, 5, 5, 5)]
+
+
+async def test_the_answer_of_equal_traces_is_that_of_those_that_agree() -> None:
+    episode = await equal_episode(5, 4, 4, 4)
+    assert episode.verdict.verified
+    assert episode.answer == {"t": "int", "v": 4}
+    assert episode.gold is None
+    assert [(trace.role, trace.index) for trace in episode.attempts] == [
+        ("independent", index) for index in range(1, 5)
+    ]
+    assert Episode.from_line(episode.to_line()) == episode
+    assert "hint_misleading" not in episode.to_line().decode()
+
+
+async def test_a_record_from_before_there_were_equal_traces_still_reads_under_its_key() -> None:
+    """Also one of a question without a hint, whose first trace was the gold one then."""
+    for hint in ("Count them.", None):
+        now = await episode_on()
+        old = json.loads(now.to_line())
+        del old["provenance"]["plan"]["equal"]
+        old["question"]["hint"] = hint
+        read = Episode.from_line(json.dumps(old).encode())
+        assert read.provenance.plan.key == read.episode_id
+        assert read.gold is not None
+    assert now.provenance.plan.key == now.episode_id
+
+
+def test_a_vote_among_equal_traces_has_another_key_than_one_with_a_gold_trace() -> None:
+    """Four equal traces now are another vote than a gold one and four others then, though as many are planned."""
+    task = task_on()
+    plan = plan_for(task.question, task.dataset)
+    assert (plan.planned, plan.equal) == (4, True)
+    assert plan.model_copy(update={"equal": False}).key != plan.key
+    hinted = plan_for(task.question.model_copy(update={"hint": "Count."}), task.dataset)
+    assert (hinted.planned, hinted.equal) == (3, False)
+    known = plan_for(task.question.model_copy(update={"ground_truth": 4}), task.dataset)
+    assert (known.planned, known.equal) == (1, False)
 
 
 async def test_unusual_text_from_model_and_cell_survives_the_file() -> None:

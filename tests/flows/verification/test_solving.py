@@ -94,6 +94,41 @@ async def test_a_gold_trace_without_an_answer_costs_no_independent_ones() -> Non
     assert solution.calls_saved == 6 * calls
 
 
+@pytest.mark.parametrize("hint", [None, "", "  "])
+class TestWithoutAHint:
+    """Where there is no hint all traces are equal, and whichever of them is unlucky ends nothing."""
+
+    async def test_three_of_four_equal_traces_verify(self, hint: str | None) -> None:
+        model = submits({1: 4, 2: 4, 3: 4})
+        solution = await solve(model, question(hint=hint))
+        assert (solution.verdict.verdict, solution.verdict.traces_saved) == ("verified", 1)
+        assert [(trace.role, trace.index, trace.hinted) for trace in solution.traces] == [
+            ("independent", index, False) for index in (1, 2, 3)
+        ]
+        assert not model.hinted
+
+    @pytest.mark.parametrize("unlucky", [1, 2, 3])
+    @pytest.mark.parametrize("said", ["I would rather not.", block("1 / 0"), block("submit(5)")])
+    async def test_one_unlucky_trace_launches_one_more(self, hint: str | None, unlucky: int, said: str) -> None:
+        model = ModelByTrace(lambda index: said if index == unlucky else block("submit(4)"))
+        solution = await solve(model, question(hint=hint))
+        assert solution.verdict.verdict == "verified"
+        assert model.traces == {1, 2, 3, 4}
+
+    async def test_no_verdict_speaks_of_a_hint(self, hint: str | None) -> None:
+        split = await solve(submits({1: 4, 2: 5, 3: 5, 4: 4}), question(hint=hint))
+        assert split.verdict.verdict == "ambiguous"
+        nothing = await solve(ModelByTrace(lambda index: "I would rather not."), question(hint=hint))
+        assert nothing.verdict.verdict == "too_hard"
+        for verdict in (split.verdict, nothing.verdict):
+            assert "gold" not in verdict.explanation
+            assert "hint" not in verdict.explanation
+
+    async def test_it_is_too_hard_only_where_most_found_nothing(self, hint: str | None) -> None:
+        model = ModelByTrace(lambda index: block("submit(4)") if index > 2 else "I would rather not.")
+        assert (await solve(model, question(hint=hint))).verdict.verdict == "too_hard"
+
+
 async def test_code_that_fails_to_the_end() -> None:
     solution = await solve(ModelByTrace(lambda index: block("1 / 0")), question())
     assert solution.verdict.verdict == "execution_failed"

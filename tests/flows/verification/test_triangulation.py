@@ -1,9 +1,10 @@
-"""Triangulation: the quorum, every verdict, and an early end that never changes one."""
+"""Triangulation: the quorum, every verdict, and an early end that never changes one, with a gold trace and without."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import re
 from functools import cache
 from typing import Any, get_args
 
@@ -41,12 +42,15 @@ def ends(outcome: Outcome) -> Ballot:
     return Ballot(outcome, detail=f"it was {outcome}")
 
 
-def vote(planned: int, gold: Ballot | float = GOLD, spec: AnswerSpec = FLOAT, **rule: Any) -> Triangulation:
+def vote(planned: int, gold: Ballot | float | None = GOLD, spec: AnswerSpec = FLOAT, **rule: Any) -> Triangulation:
+    """The vote after the gold trace; a gold of None is a vote among equal traces, which has none."""
+    if gold is None:
+        return Triangulation(spec, planned, TriangulationRule(**rule), hinted=False)
     ballot = gold if isinstance(gold, Ballot) else says(gold)
     return Triangulation(spec, planned, TriangulationRule(**rule)).with_gold(ballot)
 
 
-def full(planned: int, ballots: list[Ballot], gold: Ballot | float = GOLD) -> Verdict:
+def full(planned: int, ballots: list[Ballot], gold: Ballot | float | None = GOLD) -> Verdict:
     """The verdict after every planned trace was run, whether it was needed or not."""
     state = vote(planned, gold).with_launched(planned)
     for index, ballot in enumerate(ballots):
@@ -61,20 +65,30 @@ def full(planned: int, ballots: list[Ballot], gold: Ballot | float = GOLD) -> Ve
 
 @pytest.mark.parametrize(("planned", "needed"), [(2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5), (9, 6), (16, 11)])
 def test_the_quorum_is_two_thirds_and_at_least_two(planned: int, needed: int) -> None:
-    assert quorum(planned) == needed
+    assert quorum(planned, hinted=True) == needed
+    # The trace that stands in place of the gold one must agree as that one would have to.
+    assert quorum(planned + 1, hinted=False) == needed + 1
 
 
 @PATIENT
-@given(st.integers(2, 16))
-def test_two_answers_never_both_have_a_quorum(planned: int) -> None:
-    assert 2 * quorum(planned) > planned
-    assert 3 * quorum(planned) >= 2 * planned
+@given(st.integers(2, 16), st.booleans())
+def test_two_answers_never_both_have_a_quorum(planned: int, hinted: bool) -> None:
+    planned += not hinted
+    assert 2 * quorum(planned, hinted=hinted) > planned
+    assert 3 * quorum(planned, hinted=hinted) >= 2 * planned
 
 
 def test_the_traces_planned_follow_the_difficulty() -> None:
     planned = {level: Triangulation.plan(FLOAT, level).planned for level in get_args(Difficulty)}
     assert planned == {"easy": 3, "medium": 3, "hard": 5, "very_hard": 6}
     assert Triangulation.plan(FLOAT, "hard", TriangulationRule(hard=7)).planned == 7
+    equal = {level: Triangulation.plan(FLOAT, level, hinted=False) for level in get_args(Difficulty)}
+    assert {level: (state.need, state.planned) for level, state in equal.items()} == {
+        "easy": (3, 4), "medium": (3, 4), "hard": (5, 6), "very_hard": (5, 7),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="3 to 17"):
+        Triangulation(FLOAT, 2, hinted=False)
+    assert Triangulation(FLOAT, 17, hinted=False).need == 12
     for wrong in (0, 1, 17):
         with pytest.raises(ValidationError):
             TriangulationRule(easy=wrong)
@@ -141,6 +155,62 @@ def test_without_a_gold_answer_no_trace_is_launched(outcome: Outcome, name: Verd
     assert verdict is not None
     assert (verdict.verdict, verdict.traces_saved, state.next_wave()) == (name, 5, 0)
     assert f"it was {outcome}" in verdict.explanation
+
+
+# Equal traces, where a question has no hint: symbol by symbol as above, where "g" is one answer like any other
+
+EQUAL: list[tuple[list[object], VerdictName]] = [
+    (["g", "g", "g", "x"], "verified"),
+    (["g", "g", "g", "a"], "verified"),
+    # One unlucky trace, whichever it was, no longer ends it.
+    (["n", "a", "a", "a"], "verified"),
+    (["f", "a", "a", "a"], "verified"),
+    (["a", "a", "b", "b"], "ambiguous"),
+    (["a", "a", "b", "n"], "ambiguous"),
+    (["a", "a", "n", "n"], "too_hard"),
+    (["a", "a", "f", "f"], "execution_failed"),
+    (["n", "n", "n", "n"], "too_hard"),
+    (["f", "f", "f", "f"], "execution_failed"),
+    (["a", "a", "x", "n"], "budget"),
+    (["x", "x", "x", "x"], "budget"),
+    (["a", "x", "n", "n"], "too_hard"),
+    (["a", "a", "a", "a", "a", "b"], "verified"),
+    (["a", "a", "a", "a", "b", "b"], "ambiguous"),
+    (["a", "a", "a", "a", "a", "b", "n"], "verified"),
+    (["a", "a", "a", "a", "b", "b", "b"], "ambiguous"),
+]
+
+
+@pytest.mark.parametrize(("symbols", "name"), EQUAL)
+def test_each_verdict_among_equal_traces_for_every_order(symbols: list[object], name: VerdictName) -> None:
+    for order in set(itertools.permutations(symbols)):
+        verdict = full(len(symbols), [ballot_of(symbol) for symbol in order], gold=None)
+        assert verdict.verdict == name
+        assert verdict.gold is None
+        assert not any(cluster.has_gold for cluster in verdict.clusters)
+        assert not {"gold", "hint"} & set(re.findall("[a-z]+", verdict.explanation.lower()))
+
+
+def test_equal_traces_have_no_gold_one() -> None:
+    state = Triangulation.plan(FLOAT, "easy", hinted=False)
+    assert (state.decided(), state.next_wave()) == (None, 3)
+    with pytest.raises(ValueError, match="no gold trace"):
+        state.with_gold(says(GOLD))
+    cut = state.cut_off("the provider is down", outcome="error")
+    assert (cut.verdict, cut.votes.cut_off, cut.votes.planned) == ("budget", 4, 4)
+    assert "gold" not in cut.explanation
+
+
+@pytest.mark.parametrize("planned", [3, 4, 5, 6])
+def test_equal_traces_verify_where_some_choice_of_a_gold_one_would_have_been_verified(planned: int) -> None:
+    """The same evidence: the old vote, held with each trace in turn as the gold one."""
+    for symbols in itertools.combinations_with_replacement(["a", "b", "n", "f"], planned):
+        ballots = [ballot_of(symbol) for symbol in symbols]
+        as_gold = {
+            full(planned - 1, [*ballots[:at], *ballots[at + 1 :]], gold=ballot).verdict
+            for at, ballot in enumerate(ballots)
+        }
+        assert full(planned, ballots, gold=None).verified == ("verified" in as_gold), symbols
 
 
 def test_nothing_is_launched_or_decided_before_the_gold_trace_has_ended() -> None:
@@ -219,11 +289,26 @@ def tally_of(gold: int, others: tuple[int, ...], n: int, f: int, x: int) -> Tall
 
 
 @cache
-def all_ends(planned: int, gold: int, others: tuple[int, ...], n: int, f: int, x: int) -> frozenset[VerdictName]:
-    """The verdicts of all full runs that go on from here, found by running every one of them."""
-    if gold + sum(others) + n + f + x == planned:
-        return frozenset({full_verdict(tally_of(gold, others, n, f, x), planned)})
-    found = all_ends(planned, gold + 1, others, n, f, x)
+def equal_tally(others: tuple[int, ...], n: int, f: int, x: int) -> Tally:
+    return Tally(max(others, default=0), max(others, default=0), sum(others), n, f, x)
+
+
+@cache
+def all_ends(planned: int, gold: int | None, others: tuple[int, ...], n: int, f: int, x: int) -> frozenset[VerdictName]:
+    """The verdicts of all full runs that go on from here, found by running every one of them.
+
+    Args:
+        planned: Traces in a full run.
+        gold: Traces that agree with the gold answer so far; None where all traces are equal.
+        others: Traces in each other set that agrees.
+        n: Traces that found no answer.
+        f: Traces that failed.
+        x: Traces that were cut off.
+    """
+    if (gold or 0) + sum(others) + n + f + x == planned:
+        tally = equal_tally(others, n, f, x) if gold is None else tally_of(gold, others, n, f, x)
+        return frozenset({full_verdict(tally, planned, quorum(planned, hinted=gold is not None))})
+    found = all_ends(planned, gold + 1, others, n, f, x) if gold is not None else frozenset()
     for place in range(len(others)):
         grown = tuple(sorted(size + (place == at) for at, size in enumerate(others)))
         found |= all_ends(planned, gold, grown, n, f, x)
@@ -251,11 +336,26 @@ def test_an_early_verdict_is_the_full_run_s_and_comes_as_soon_as_it_can(planned:
             continue
         for others in set(partitions(other, other)):
             possible = all_ends(planned, gold, others, n, f, x)
-            early = early_verdict(tally_of(gold, others, n, f, x), planned)
+            early = early_verdict(tally_of(gold, others, n, f, x), planned, quorum(planned, hinted=True))
             assert (early is not None) == (len(possible) == 1)
             assert early is None or {early} == possible
             checked += 1
     assert checked > planned**3
+
+
+@pytest.mark.parametrize("planned", range(3, 9))
+def test_an_early_verdict_among_equal_traces_is_the_full_run_s_and_comes_as_soon_as_it_can(planned: int) -> None:
+    checked = 0
+    for n, f, x, other in itertools.product(range(planned + 1), repeat=4):
+        if n + f + x + other > planned:
+            continue
+        for others in set(partitions(other, other)):
+            possible = all_ends(planned, None, others, n, f, x)
+            early = early_verdict(equal_tally(others, n, f, x), planned, quorum(planned, hinted=False))
+            assert (early is not None) == (len(possible) == 1)
+            assert early is None or {early} == possible
+            checked += 1
+    assert checked > planned**2
 
 
 SYMBOLS = ["g", "a", "b", "n", "f", "x"]
@@ -269,9 +369,17 @@ def test_every_run_in_waves_ends_as_the_full_run(planned: int) -> None:
         assert early.verdict == full_named(tuple(sorted(symbols))), symbols
 
 
+@pytest.mark.parametrize("planned", [3, 4, 5])
+def test_every_run_of_equal_traces_in_waves_ends_as_the_full_run(planned: int) -> None:
+    for symbols in itertools.product(SYMBOLS, repeat=planned):
+        ballots = [ballot_of(symbol) for symbol in symbols]
+        early = run_in_waves(planned, ballots, random.Random(0), gold=None)
+        assert early.verdict == full_named(tuple(sorted(symbols)), gold=None), symbols
+
+
 @cache
-def full_named(symbols: tuple[str, ...]) -> VerdictName:
-    return full(len(symbols), [ballot_of(symbol) for symbol in symbols]).verdict
+def full_named(symbols: tuple[str, ...], gold: float | None = GOLD) -> VerdictName:
+    return full(len(symbols), [ballot_of(symbol) for symbol in symbols], gold).verdict
 
 
 chain_ballots = st.sampled_from(
@@ -280,34 +388,71 @@ chain_ballots = st.sampled_from(
 
 
 @PATIENT
-@given(st.integers(2, 8).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.randoms())
+@given(
+    st.integers(3, 8).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)),
+    st.randoms(),
+    st.sampled_from([GOLD, None]),
+)
 def test_waves_end_as_the_full_run_where_equality_is_not_transitive(
-    ballots: list[Ballot], arrival: random.Random
+    ballots: list[Ballot], arrival: random.Random, gold: float | None
 ) -> None:
     planned = len(ballots)
-    complete = full(planned, ballots)
-    early = run_in_waves(planned, ballots, arrival)
+    complete = full(planned, ballots, gold)
+    early = run_in_waves(planned, ballots, arrival, gold)
     assert early.verdict == complete.verdict
     assert early.votes.launched + early.traces_saved == planned
-    assert early.quorum == complete.quorum == quorum(planned)
+    assert early.quorum == complete.quorum == quorum(planned, hinted=gold is not None)
 
 
 @PATIENT
-@given(st.integers(2, 7).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)), st.randoms())
-def test_the_order_of_the_traces_does_not_matter(ballots: list[Ballot], shuffle: random.Random) -> None:
+@given(
+    st.integers(3, 8).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)),
+    st.randoms(),
+    st.randoms(),
+    st.sampled_from([GOLD, None]),
+)
+def test_what_is_launched_does_not_depend_on_which_trace_is_faster(
+    ballots: list[Ballot], arrival: random.Random, other: random.Random, gold: float | None
+) -> None:
+    waves: list[list[int]] = [[], []]
+    verdicts = [
+        run_in_waves(len(ballots), ballots, order, gold, into)
+        for order, into in zip((arrival, other), waves, strict=True)
+    ]
+    assert waves[0] == waves[1]
+    assert verdicts[0] == verdicts[1]
+
+
+@PATIENT
+@given(
+    st.integers(3, 7).flatmap(lambda n: st.lists(chain_ballots, min_size=n, max_size=n)),
+    st.randoms(),
+    st.sampled_from([GOLD, None]),
+)
+def test_the_order_of_the_traces_does_not_matter(
+    ballots: list[Ballot], shuffle: random.Random, gold: float | None
+) -> None:
     mixed = shuffle.sample(ballots, len(ballots))
-    one, other = full(len(ballots), ballots), full(len(ballots), mixed)
+    one, other = full(len(ballots), ballots, gold), full(len(ballots), mixed, gold)
     assert one.model_copy(update={"clusters": ()}) == other.model_copy(update={"clusters": ()})
     assert [(len(c.members), c.answer, c.tier) for c in one.clusters] == [
         (len(c.members), c.answer, c.tier) for c in other.clusters
     ]
 
 
-def run_in_waves(planned: int, ballots: list[Ballot], arrival: random.Random) -> Verdict:
+def run_in_waves(
+    planned: int,
+    ballots: list[Ballot],
+    arrival: random.Random,
+    gold: float | None = GOLD,
+    waves: list[int] | None = None,
+) -> Verdict:
     """Runs traces as a flow does: launches a wave, takes its ballots in any order, and asks again."""
-    state = vote(planned)
+    state = vote(planned, gold)
     while (verdict := state.decided()) is None:
         first, wave = state.launched, state.next_wave()
+        if waves is not None:
+            waves.append(wave)
         assert wave > 0, "a vote that is open always has a trace to launch"
         state = state.with_launched(wave)
         for index in arrival.sample(range(first, first + wave), wave):
@@ -352,6 +497,24 @@ def test_a_quorum_for_another_answer_is_no_verdict_while_gold_can_still_get_one(
 def test_traces_are_launched_only_while_they_can_matter(planned: int, symbols: str, launched: int) -> None:
     ballots = [ballot_of(symbol) for symbol in symbols]
     verdict = run_in_waves(planned, ballots, random.Random(1))
+    assert (verdict.votes.launched, verdict.traces_saved) == (launched, planned - launched)
+
+
+@pytest.mark.parametrize(
+    ("planned", "symbols", "launched"),
+    [
+        (4, "aaaa", 3),
+        (4, "naaa", 4),
+        (4, "abaa", 4),
+        (4, "abcd", 3),
+        (4, "nnnn", 3),
+        (6, "aaaaaa", 5),
+        (7, "abaaaa", 6),
+    ],
+)
+def test_equal_traces_are_launched_only_while_they_can_matter(planned: int, symbols: str, launched: int) -> None:
+    ballots = [ballot_of(symbol) for symbol in symbols.ljust(planned, "a")]
+    verdict = run_in_waves(planned, ballots, random.Random(1), gold=None)
     assert (verdict.votes.launched, verdict.traces_saved) == (launched, planned - launched)
 
 

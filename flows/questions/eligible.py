@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+from flows.questions.identifiers import is_calendar_part, is_coded, is_identifier, is_year, named_like_key
 from flows.tables.profiling import ColumnProfile, DatasetProfile
 
 TEMPLATE_MISSING = 0.95
@@ -24,11 +25,6 @@ LONGEST_NAME = 60
 LONGEST_LABEL = 40
 """Characters of a value that names its row."""
 
-_KEY_NAME = re.compile(
-    r"(^|[\s_.-])(id|ids|uuid|guid|key|zip|zipcode|zip_code|postcode|postal_code|phone|fips|ssn|isbn|ean)$", re.I
-)
-_KEY_SUFFIX = re.compile(r"[a-z](ID|Id)$")
-_YEAR_NAME = re.compile(r"(^|[^a-z])(year|yr|jahr|année|año|anno)([^a-z]|$)|year$", re.I)
 _PADDED = re.compile(r"^\d{4}-\d{2}-\d{2}(?:$|[ T])")
 _OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
 _CUT = "…"
@@ -42,7 +38,7 @@ class Eligible:
     """Usable columns by role, each role in the order of the file. A column may play several roles.
 
     Attributes:
-        measures: Finite numbers with enough distinct values to be averaged; no codes, years or keys.
+        measures: Finite numbers with enough distinct values to be averaged; nothing that `is_identifier`.
         categories: 2 to 30 distinct values with at least 5 rows each, as far as the profile tells.
         binaries: The categories with exactly two values.
         years: Whole numbers that are calendar years; those with few values are categories as well.
@@ -78,7 +74,7 @@ def eligible(profile: DatasetProfile, *, most_missing: float) -> Eligible:
     )
     categories = tuple(column for column in usable if _is_category(column, profile.rows))
     return Eligible(
-        measures=tuple(column for column in usable if _is_measure(column)),
+        measures=tuple(column for column in usable if _is_measure(column, profile.rows)),
         categories=categories,
         binaries=tuple(column for column in categories if column.unique == MIN_LEVELS),
         years=tuple(column for column in usable if is_year(column)),
@@ -102,20 +98,6 @@ def known_values(column: ColumnProfile) -> tuple[tuple[Value, int], ...]:
         return ()
     return tuple(
         (_value(column, text), count) for text, count in column.top if not text.endswith(_CUT) and text.isprintable()
-    )
-
-
-def is_year(column: ColumnProfile) -> bool:
-    """Whether the column holds calendar years, by its name and its range."""
-    return (
-        column.kind in ("integer", "number")
-        and column.min is not None
-        and column.max is not None
-        and column.min >= 1500
-        and column.max <= 2200
-        and column.min.is_integer()
-        and column.max.is_integer()
-        and _YEAR_NAME.search(column.name) is not None
     )
 
 
@@ -157,11 +139,7 @@ def _filled(column: ColumnProfile, rows: int, most_missing: float) -> bool:
     )
 
 
-def _is_key(column: ColumnProfile) -> bool:
-    return bool(_KEY_NAME.search(column.name.strip()) or _KEY_SUFFIX.search(column.name.strip()))
-
-
-def _is_measure(column: ColumnProfile) -> bool:
+def _is_measure(column: ColumnProfile, rows: int) -> bool:
     return (
         column.kind in ("integer", "number")
         and (column.unique or 0) >= MIN_DISTINCT
@@ -169,7 +147,7 @@ def _is_measure(column: ColumnProfile) -> bool:
         and column.max is not None
         and column.std is not None
         and column.std > 0
-        and not (_is_key(column) or is_year(column) or _is_compact_date(column))
+        and not (is_identifier(column, rows) or _is_compact_date(column))
     )
 
 
@@ -187,7 +165,7 @@ def _is_category(column: ColumnProfile, rows: int) -> bool:
 
 def _is_code(column: ColumnProfile, levels: int) -> bool:
     whole = column.min is not None and all(text.removesuffix(".0").lstrip("-").isdigit() for text in column.examples)
-    return whole and (levels < MIN_DISTINCT or is_year(column))
+    return whole and (levels < MIN_DISTINCT or is_calendar_part(column) or is_coded(column))
 
 
 def _is_flag(column: ColumnProfile) -> bool:
@@ -201,7 +179,7 @@ def _is_label(column: ColumnProfile) -> bool:
         and column.dtype != "object"
         and column.missing == 0
         and not column.date_like
-        and not _is_key(column)
+        and not named_like_key(column.name)
         and all(count == 1 for _, count in column.top)
         and all(len(text) <= LONGEST_LABEL for text, _ in column.top)
         and (column.unique or 0) > MAX_LEVELS
@@ -209,7 +187,12 @@ def _is_label(column: ColumnProfile) -> bool:
 
 
 def _is_text(column: ColumnProfile) -> bool:
-    return column.kind == "text" and not column.date_like and (column.unique or 0) > MAX_LEVELS and not _is_key(column)
+    return (
+        column.kind == "text"
+        and not column.date_like
+        and (column.unique or 0) > MAX_LEVELS
+        and not named_like_key(column.name)
+    )
 
 
 def _is_compact_date(column: ColumnProfile) -> bool:

@@ -17,6 +17,8 @@ TOP_VALUES = 8
 EXAMPLES = 3
 TEXT_LENGTH = 60
 SAMPLE_ROWS = 200
+EVEN = 1e-3
+"""How far distances between values may differ, relative, to count as equal."""
 _ID_NAME = re.compile(
     r"^(unnamed: ?\d+|index|id|uuid|guid|row_?(id|number|num|no)|serial_?(no|number)?)$|_(id|uuid)$", re.I
 )
@@ -85,7 +87,7 @@ def _number_facts(present: pd.Series[Any]) -> dict[str, Any]:
     numbers = present.astype("float64")
     # Infinite values make some of these NaN, which is told by their absence, not by a warning.
     with np.errstate(invalid="ignore"):
-        return _spread(numbers)
+        return _spread(numbers) | _numbering(numbers)
 
 
 def _spread(numbers: pd.Series[Any]) -> dict[str, Any]:
@@ -97,6 +99,32 @@ def _spread(numbers: pd.Series[Any]) -> dict[str, Any]:
         "std": _finite(numbers.std()) if len(numbers) > 1 else None,
         "quantiles": [_finite(value) for value in quantiles],
     }
+
+
+def _numbering(numbers: pd.Series[Any]) -> dict[str, Any]:
+    """What tells numbers that measure from numbers that number: length, distances, repetitions, order."""
+    values = numbers.to_numpy()
+    if not np.isfinite(values).all():
+        return {"whole": False}
+    distinct, counts = np.unique(values, return_counts=True)
+    whole = bool((distinct == np.floor(distinct)).all())
+    steps = np.diff(distinct)
+    even = len(steps) > 0 and bool(np.allclose(steps, steps.mean(), rtol=EVEN, atol=0))
+    lengths = {len(str(int(abs(end)))) for end in (distinct[0], distinct[-1])}
+    return {
+        "whole": whole,
+        "digits": lengths.pop() if whole and len(lengths) == 1 and distinct[0] * distinct[-1] > 0 else None,
+        "decimals": 0 if whole else max(_places(value) for value in distinct[:: len(distinct) // SAMPLE_ROWS + 1]),
+        "evenly_spaced": even,
+        "rising": bool((np.diff(values) >= 0).all()),
+        "repeats": [int(counts.min()), int(counts.max())],
+    }
+
+
+def _places(value: float) -> int:
+    """Digits after the point of a number as it is printed: 0 for 5.0, 2 for 0.25, 7 for 1.2e-06."""
+    digits, _, exponent = repr(float(value)).partition("e")
+    return max(0, len(digits.partition(".")[2].rstrip("0")) - int(exponent or 0))
 
 
 def _date_like(present: pd.Series[Any]) -> bool:

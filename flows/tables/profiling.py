@@ -39,6 +39,18 @@ class ColumnProfile(Frozen):
     std: float | None = None
     quantiles: tuple[float | None, ...] = ()
     """Quartiles: 25 %, 50 %, 75 %."""
+    whole: bool | None = None
+    """Numbers: whether all are whole."""
+    digits: int | None = None
+    """Whole numbers: how many digits every value has; None where they differ in length."""
+    decimals: int | None = None
+    """Numbers: the most digits after the point that any of a sample is written with."""
+    evenly_spaced: bool = False
+    """Numbers: whether the distinct values lie at equal distances, like 1, 2, 3 or 0.1, 0.2, 0.3."""
+    rising: bool | None = None
+    """Numbers: whether no value is smaller than the one in the row before."""
+    repeats: tuple[int, int] | None = None
+    """Numbers: in how many rows the rarest and the most frequent value are found."""
     first: str | None = None
     last: str | None = None
     top: tuple[tuple[str, int], ...] = ()

@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from blocks.chat.errors import ModelAway
 from blocks.chat.models import ChatClient
 from blocks.command_line import run_flow
 from blocks.errors import TrigpointError, UserError
@@ -55,7 +56,7 @@ class Bench(NamedTuple):
 
 
 async def _worth_another_try(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    return not isinstance(await state.aresult(raise_on_failure=False), UserError)
+    return not isinstance(await state.aresult(raise_on_failure=False), UserError | ModelAway)
 
 
 @task(

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flows.answers.nodes import Kind, Node, Opaque, Table, canonical, is_comparable, render_node, with_article
+from flows.answers.nodes import (
+    Kind,
+    Node,
+    Opaque,
+    Table,
+    canonical,
+    children,
+    is_comparable,
+    render_node,
+    unsound,
+    with_article,
+)
 from flows.answers.readers import read_json, read_tagged
 from flows.answers.shaping import Shaper
 from flows.questions.records import AnswerSpec, AnswerType
@@ -57,13 +68,18 @@ class Answer:
         return not self.problem
 
 
-def parse_answer(tagged: Any, spec: AnswerSpec) -> Answer:
+def parse_answer(tagged: Any, spec: AnswerSpec, *, gaps: bool = False) -> Answer:
     """The answer a session submitted, as a tagged value, in the type the question asks for.
 
     Never raises: what is malformed, of another kind or too large gives an answer that is not `usable`, with the
-    `problem` in words.
+    `problem` in words. So does one that holds NaN or infinity: what nothing can be computed from verifies nothing.
+
+    Args:
+        tagged: The value.
+        spec: What the question asks for.
+        gaps: The known answer says of some value that it is missing, so that NaN inside a list or mapping may be right.
     """
-    return _shape(read_tagged(tagged), spec)
+    return _shape(read_tagged(tagged), spec, gaps=gaps)
 
 
 def parse_reference(value: Any, spec: AnswerSpec) -> Answer:
@@ -80,14 +96,14 @@ def render(answer: Answer, limit: int = 120) -> str:
     return render_node(answer.node, limit)
 
 
-def _shape(node: Node, spec: AnswerSpec) -> Answer:
+def _shape(node: Node, spec: AnswerSpec, *, gaps: bool = False) -> Answer:
     shaper = Shaper(spec)
     shaped = shaper.shape(node)
     # A set is written down without its exact duplicates: a phrase said once is enough, too.
-    return Answer(shaped, tuple(dict.fromkeys(shaper.coercions)), _problem(shaped, spec))
+    return Answer(shaped, tuple(dict.fromkeys(shaper.coercions)), _problem(shaped, spec, gaps=gaps))
 
 
-def _problem(node: Node, spec: AnswerSpec) -> str:
+def _problem(node: Node, spec: AnswerSpec, *, gaps: bool) -> str:
     if isinstance(node, Opaque):
         return f"The answer is not a value that can be compared: {render_node(node)}."
     if node.kind == "none":
@@ -98,6 +114,9 @@ def _problem(node: Node, spec: AnswerSpec) -> str:
         )
     if not is_comparable(node):
         return "The answer holds an object that cannot be compared."
+    found = unsound(node)
+    if found == "infinity" or (found and not (gaps and children(node))):
+        return f"The answer {'holds' if children(node) else 'is'} {found}, which is no result that can be checked."
     if spec.columns and isinstance(node, Table):
         return Shaper(spec).column_problem(node)
     return ""

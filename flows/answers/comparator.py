@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flows.answers.answers import Answer, render
-from flows.answers.folding import fold
+from flows.answers.folding import fold_label
 from flows.answers.matching import matching_size
 from flows.answers.nodes import (
     Collection,
@@ -24,16 +24,18 @@ from flows.answers.nodes import (
     Table,
     Text,
     canonical,
+    holds_gap,
     is_comparable,
     is_nan,
     render_node,
+    unsound,
     with_article,
 )
 from flows.answers.signatures import key_text, moment_text, order, signature
 from flows.answers.tiers import TIERS, Tier, number_tier, rank, weakest
 from flows.questions.records import AnswerSpec, AnswerType
 
-COMPARATOR_VERSION = "1"
+COMPARATOR_VERSION = "2"
 """Changes whenever any pair of answers could compare differently; part of the episode key."""
 
 MAX_STEPS = 600_000
@@ -60,8 +62,9 @@ class Comparison:
 def compare(a: Answer, b: Answer, spec: AnswerSpec, *, accept: Tier = "tolerance") -> Comparison:
     """Compares two answers to one question.
 
-    Symmetric, deterministic and bounded in cost; every comparable answer equals itself. Never raises for what the
-    answers hold.
+    Symmetric, deterministic and bounded in cost; every usable answer equals itself. Never raises for what the answers
+    hold. NaN and infinity equal nothing, not even themselves, but for NaN where the other answer says that a value is
+    missing, and in the cells of tables.
 
     Args:
         a: One answer, parsed with the same `spec`.
@@ -71,6 +74,8 @@ def compare(a: Answer, b: Answer, spec: AnswerSpec, *, accept: Tier = "tolerance
     """
     if not (is_comparable(a.node) and is_comparable(b.node)):
         return Comparison(False, "none", "An object that has no comparable value equals nothing.")
+    if problem := _verifies_nothing(a.node, b.node):
+        return Comparison(False, "none", problem)
     # One order for both directions: the outcome cannot depend on which answer came first.
     first, second = sorted((a, b), key=lambda answer: answer.canonical)
     coerced: Tier = "canonical" if a.coercions or b.coercions else "exact"
@@ -95,6 +100,16 @@ def _outcome(tier: Tier, accept: Tier, a: Answer, b: Answer, why: str) -> Compar
     if tier != "none" and rank(tier) <= rank(accept):
         return Comparison(True, tier)
     return Comparison(False, tier, why or f"{render(a, 60)} and {render(b, 60)} match at no tier closer than {tier}.")
+
+
+def _verifies_nothing(a: Node, b: Node) -> str:
+    """Why two answers are not equal whatever else they hold: infinity, or NaN where the other has no gap."""
+    bad = [(node, other) for node, other in ((a, b), (b, a)) if unsound(node)]
+    if any(unsound(node) == "infinity" for node, _ in bad):
+        return "Infinity is no result that an answer can be checked by."
+    if not bad or (len(bad) == 1 and not is_nan(bad[0][0]) and holds_gap(bad[0][1])):
+        return ""
+    return "NaN is no result that an answer can be checked by."
 
 
 class _TooCostly(Exception):
@@ -146,7 +161,7 @@ class _Comparer:
         if a == b:
             return "exact"
         case = self.spec.case_sensitive
-        return "canonical" if fold(a, case_sensitive=case) == fold(b, case_sensitive=case) else "none"
+        return "canonical" if fold_label(a, case_sensitive=case) == fold_label(b, case_sensitive=case) else "none"
 
     def _compound(self, a: Node, b: Node) -> Tier:
         items = self.spec.items or "any"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
+_WHOLE = re.compile(r"(-?\d+)\.0")
 _DROPPED = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _QUOTES = str.maketrans(
     {
@@ -28,6 +30,16 @@ def fold(text: str, *, case_sensitive: bool = False) -> str:
         # Case folding can undo the normal form, and the normal form can bring capitals back.
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded.casefold()).casefold())
     return " ".join(folded.split())
+
+
+def fold_label(text: str, *, case_sensitive: bool = False) -> str:
+    """A text as the label of something: as `fold`, and 1.0 is 1, as pandas prints a whole number of a column with gaps.
+
+    No other numbers are unified: 1.00, 007 and 12.50 may be versions, house numbers and codes.
+    """
+    folded = fold(text, case_sensitive=case_sensitive)
+    whole = _WHOLE.fullmatch(folded)
+    return whole[1] if whole else folded
 
 
 def _mark(char: str) -> str:

@@ -191,6 +191,24 @@ def is_nan(node: Node) -> bool:
     return isinstance(node, Number) and node.value.is_nan()
 
 
+def unsound(node: Node) -> str:
+    """What a value holds that is no result: "infinity", "NaN", or nothing. In a table NaN is a missing value."""
+    found = _unsound(node)
+    return "infinity" if "infinity" in found else "NaN" if found else ""
+
+
+def _unsound(node: Node) -> set[str]:
+    if isinstance(node, Number | Duration) and not node.value.is_finite():
+        return {"NaN" if node.value.is_nan() else "infinity"}
+    found = {each for child in children(node) for each in _unsound(child)}
+    return found - {"NaN"} if isinstance(node, Table) else found
+
+
+def holds_gap(node: Node) -> bool:
+    """Whether a value is missing somewhere inside a list, a set or a mapping."""
+    return any(isinstance(child, Missing) or holds_gap(child) for child in children(node))
+
+
 def _dump(form: Any) -> str:
     return json.dumps(form, ensure_ascii=True, separators=(",", ":"))
 

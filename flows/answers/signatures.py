@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flows.answers.folding import fold
+from flows.answers.folding import fold_label
 from flows.answers.nodes import (
     Collection,
     Day,
@@ -33,13 +33,13 @@ def signature(node: Node, *, case_sensitive: bool) -> str:
 
 
 def key_text(node: Node, *, case_sensitive: bool) -> str:
-    """A mapping's key as canonical text: 1, 1.0 and "1" are one key; so are a day, its midnight and its ISO text."""
+    """A mapping's key as canonical text: 1, 1.0, "1" and "1.0" are one key; so are a day and its midnight."""
     if isinstance(node, Text):
-        return fold(node.value, case_sensitive=case_sensitive)
+        return fold_label(node.value, case_sensitive=case_sensitive)
     if isinstance(node, Number):
         return number_text(node.value)
     if isinstance(node, Flag):
-        return fold(str(node.value), case_sensitive=case_sensitive)
+        return fold_label(str(node.value), case_sensitive=case_sensitive)
     if isinstance(node, Day | Moment):
         return moment_text(node)
     if isinstance(node, Listing):
@@ -70,7 +70,7 @@ def _signature(node: Node, case_sensitive: bool) -> Any:
         # NaN and a missing value match inside a compound, so both go with the numbers.
         return _NUMBERLIKE
     if isinstance(node, Text):
-        return ["t", fold(node.value, case_sensitive=case_sensitive)]
+        return ["t", fold_label(node.value, case_sensitive=case_sensitive)]
     if isinstance(node, Flag):
         return node.value
     if isinstance(node, Day | Moment):

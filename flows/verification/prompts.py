@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, NamedTuple
 
 from blocks.chat.models import Tool
@@ -18,7 +19,7 @@ from flows.verification import feedback
 from flows.verification.attempts import PromptId, TraceConfig
 from flows.verification.replies import TOOL_NAME
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 
 FULL_SYSTEM = """\
 You are a careful data analyst. You answer one question about one table by writing Python.
@@ -111,6 +112,7 @@ ITEM_WORDS: dict[str, str] = {
     "any": "values",
 }
 ROUNDED_WORDS = ", rounded to {decimals}"
+UNROUNDED_WORDS = ", unrounded"
 UNIT_WORDS = ", in {unit}, without the unit's name"
 RATIO_WORDS = ", as a ratio (0.125, not 12.5 %)"
 CASE_WORDS = ", in exactly the same upper and lower case"
@@ -120,6 +122,10 @@ LIST_FREE = "; the order of its elements does not matter"
 ROWS_ORDERED = "; the order of the rows counts"
 ROWS_FREE = "; the order of the rows does not matter"
 ITEMS_WORDS = {"list": " of {items}", "set": " of {items}", "mapping": " whose values are {items}"}
+
+
+_FRACTIONAL: frozenset[AnswerType | None] = frozenset({"float", "percent"})
+_ROUNDING = re.compile(r"\bround|\bdecimal|\bdigits?\b|\bsignificant figures?\b|\bnearest\b|\bwhole number", re.I)
 
 
 class Task(NamedTuple):
@@ -158,15 +164,20 @@ def system_prompt(task: Task, config: TraceConfig) -> str:
 
 def task_message(question: Question, hint: str | None = None) -> TaskText:
     """The first user message: question, answer format and, for the gold trace, the hint."""
-    text = TASK.format(question=question.text, answer=answer_words(question.answer))
+    text = TASK.format(question=question.text, answer=answer_words(question.answer, question.text))
     if not hint:
         return TaskText(text, None)
     block = HINT.format(hint=hint)
     return TaskText(text + block, (len(text), len(text) + len(block)))
 
 
-def answer_words(spec: AnswerSpec) -> str:
-    """What must be submitted, in words, from the answer's type, decimals, unit and shape."""
+def answer_words(spec: AnswerSpec, question: str = "") -> str:
+    """What must be submitted, in words, from the answer's type, decimals, unit and shape.
+
+    Args:
+        spec: The answer's form.
+        question: The question's text; where it speaks of rounding itself, nothing is said against it.
+    """
     in_ratios = spec.type == "percent" and spec.unit == "ratio"
     words = TYPE_WORDS["float" if in_ratios else spec.type]
     if spec.items is not None and spec.type in ITEMS_WORDS:
@@ -176,6 +187,8 @@ def answer_words(spec: AnswerSpec) -> str:
     if spec.decimals is not None and _numeric(spec):
         places = f"{spec.decimals} decimal" + ("" if spec.decimals == 1 else "s")
         words += ROUNDED_WORDS.format(decimals=places)
+    elif spec.decimals is None and {spec.type, spec.items} & _FRACTIONAL and not _ROUNDING.search(question):
+        words += UNROUNDED_WORDS
     if spec.unit is not None and _numeric(spec) and not (spec.type == "percent" and spec.unit in ("%", "percent")):
         words += RATIO_WORDS if spec.unit == "ratio" else UNIT_WORDS.format(unit=spec.unit)
     if spec.case_sensitive:

@@ -19,6 +19,7 @@ from blocks.errors import SandboxError, SandboxUnavailable
 from blocks.frozen import Frozen
 from flows.answers.answers import parse_answer, parse_reference
 from flows.answers.comparator import compare
+from flows.answers.nodes import holds_gap
 from flows.verification.attempts import Role, Trace, TraceConfig, TraceError, Turn
 from flows.verification.judging import judge_reference
 from flows.verification.prompts import Task
@@ -177,7 +178,10 @@ class Solver:
 
     def _ballot(self, trace: Trace) -> Ballot:
         if trace.answer is not None:
-            return Ballot.of(parse_answer(trace.answer, self.task.question.answer))
+            question = self.task.question
+            known = (question.ground_truth, *question.alternatives)
+            gaps = any(holds_gap(parse_reference(each, question.answer).node) for each in known)
+            return Ballot.of(parse_answer(trace.answer, question.answer, gaps=gaps))
         detail = trace.error.message if trace.error is not None else trace.outcome.replace("_", " ")
         if trace.broken_off:
             return Ballot("error", detail=detail)

@@ -18,7 +18,7 @@ from tests.support.attempts import task_on
 FULL = TraceConfig(model="m")
 COMPACT = TraceConfig.compact("m")
 
-PINNED = {"1": "a42bd8a960436cd3504fe2d2ff549f422f86ecc10953e61d50da4dcb3720e91a"}
+PINNED = {"2": "ea426763502627f6074e7505df994762ca432ea3230fbc31cad9ef70138e17c0"}
 """The digest of everything rendered, for each prompt version. A new digest needs a new version."""
 
 
@@ -47,7 +47,9 @@ WORDS: list[tuple[AnswerSpec, str]] = [
         AnswerSpec(type="float", decimals=2, unit="mm"),
         "a number, rounded to 2 decimals, in mm, without the unit's name",
     ),
-    (AnswerSpec(type="float", unit="ratio"), "a number, as a ratio (0.125, not 12.5 %)"),
+    (AnswerSpec(type="float", unit="ratio"), "a number, unrounded, as a ratio (0.125, not 12.5 %)"),
+    (AnswerSpec(type="float"), "a number, unrounded"),
+    (AnswerSpec(type="list", items="float"), "a Python list of numbers, unrounded, in the order asked for"),
     (
         AnswerSpec(type="percent", decimals=1, unit="%"),
         "a percentage as a number (12.5 means 12.5 %, not 0.125), rounded to 1 decimal",
@@ -85,6 +87,14 @@ def test_the_answer_asked_for_in_words(spec: AnswerSpec, words: str) -> None:
 def test_a_percent_question_that_counts_in_ratios_asks_for_a_ratio_only() -> None:
     words = answer_words(AnswerSpec(type="percent", decimals=3, unit="ratio"))
     assert words == "a number, rounded to 3 decimals, as a ratio (0.125, not 12.5 %)"
+
+
+def test_unrounded_is_not_said_against_a_question_that_speaks_of_rounding() -> None:
+    spec = AnswerSpec(type="float")
+    assert answer_words(spec, "What is the mean, rounded to 2 decimals?") == "a number"
+    assert answer_words(spec, "What is the mean to three significant figures?") == "a number"
+    assert answer_words(spec, "What is the mean of the ground area?") == "a number, unrounded"
+    assert "unrounded" in task_message(task_on(answer=spec).question).text
 
 
 def test_every_answer_type_has_words() -> None:

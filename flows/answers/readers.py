@@ -22,6 +22,7 @@ from flows.answers.nodes import (
     Opaque,
     Table,
     Text,
+    with_article,
 )
 from flows.answers.numerals import MAX_DIGITS
 
@@ -106,7 +107,7 @@ class _JsonReader(_Reader):
             return Mapping(tuple((self.read(k, depth + 1), self.read(v, depth + 1)) for k, v in raw.pairs))
         if isinstance(raw, Sequence):
             return Listing(tuple(self.read(item, depth + 1) for item in raw))
-        raise Unreadable(f"a {type(raw).__name__} is no JSON value")
+        raise Unreadable(f"{with_article(type(raw).__name__)} is no JSON value")
 
 
 class JsonPairs:

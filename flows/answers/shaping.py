@@ -26,6 +26,7 @@ from flows.answers.nodes import (
     canonical,
     is_nan,
     label_text,
+    with_article,
 )
 from flows.answers.numerals import parse_number, seconds_of
 from flows.answers.readers import JsonPairs, read_json
@@ -145,7 +146,7 @@ class Shaper:
         text = None if isinstance(node, Text) else label_text(node)
         if text is None:
             return node
-        self._note(f"a {node.kind} as text")
+        self._note(f"{with_article(node.kind)} as text")
         return Text(text)
 
     def _no_nan(self, node: Node) -> Node:

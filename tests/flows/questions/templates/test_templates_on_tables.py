@@ -73,7 +73,7 @@ async def check(sandbox: Sandbox, candidates: Sequence[Candidate]) -> None:
             assert await submitted(session, IS_UNTOUCHED) == {"t": "bool", "v": True}, candidate.name
             assert matches_itself(first, candidate.answer).equal, candidate.name
             # The values of a category may be numbers, which a list of names holds as text.
-            assert set(first.coercions) <= {"a int as text"}, candidate.name
+            assert set(first.coercions) <= {"an int as text"}, candidate.name
             await session.reset()
             again = await answer_of(session, candidate)
             assert again.canonical == first.canonical, candidate.name

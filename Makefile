@@ -17,11 +17,11 @@ RUNTIME_STAMP := $(VENV)/.stamp-runtime-$(call digest,requirements.lock)
 DEV_STAMP := $(VENV)/.stamp-dev-$(call digest,requirements-dev.lock)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test lint format sandbox-image images pools host soak bench lock setup setup-dev clean
+.PHONY: help demo test lint format sandbox-image images pools host soak bench mutants lock setup setup-dev clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='for demo and host' PYTEST_ARGS='for test and bench' WORKERS='test processes'"
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='for demo, host and mutants' PYTEST_ARGS='for test and bench' WORKERS='test processes'"
 
 demo: $(RUNTIME_STAMP)  ## Set up, then turn the bundled datasets into verified episodes (no key, no Docker)
 	@$(BIN)/python flows/episode.py $(ARGS)
@@ -35,7 +35,7 @@ lint: $(DEV_STAMP)  ## ruff and mypy --strict
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
-	@$(BIN)/python -m mypy .ci/lock.py .ci/install.py
+	@$(BIN)/python -m mypy .ci/lock.py .ci/install.py .ci/mutants.py
 
 format: $(DEV_STAMP)  ## Rewrite the sources as ruff wants them
 	@$(BIN)/python -m ruff check --fix .
@@ -60,6 +60,10 @@ bench: $(DEV_STAMP)  ## The benchmarks: tables of timings, no pass or fail by ti
 	@.ci/sandbox-image --if-stale
 	@$(BIN)/python -m pytest -m benchmark -s $(PYTEST_ARGS) tests/benchmarks
 
+mutants: $(DEV_STAMP)  ## How many small defects in answers, votes, keys and admission the tests notice (ARGS='flows.answers.*')
+	@nice -n 10 $(BIN)/python -m mutmut run --max-children $(WORKERS) $(ARGS)
+	@$(BIN)/python .ci/mutants.py
+
 lock: $(DEV_STAMP)  ## Resolve the lock files anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python .ci/lock.py --uv $(BIN)/uv $(ARGS)
 
@@ -67,7 +71,7 @@ setup: $(RUNTIME_STAMP)  ## The virtual environment that demo uses
 setup-dev: $(DEV_STAMP)  ## The virtual environment that test and lint use
 
 clean:  ## Remove the virtual environment and every cache (never data/)
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

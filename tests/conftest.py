@@ -57,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if _is_foreign(name)]:
         del os.environ[name]
     worker = "PYTEST_XDIST_WORKER" in os.environ
+    outside = {name: os.environ.get(name) for name in (RUN_FOLDER, "TMPDIR")}
+    config.add_cleanup(lambda: _leave_folder(outside))
     folder = Path(os.environ[RUN_FOLDER] if worker else tempfile.mkdtemp(prefix="tp-"))
     os.environ[RUN_FOLDER] = str(folder)
     os.environ["TMPDIR"] = str(folder)
@@ -68,6 +70,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
     os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "600"
     os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
+
+
+def _leave_folder(outside: dict[str, str | None]) -> None:
+    """Undo what the run's folder was put into: a mutation tool runs pytest several times in one process."""
+    for name, value in outside.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    tempfile.tempdir = None
 
 
 def _is_foreign(name: str) -> bool:

@@ -26,10 +26,10 @@ help:  ## This list
 demo: $(RUNTIME_STAMP)  ## Set up, then turn the bundled datasets into verified episodes (no key, no Docker)
 	@$(BIN)/python flows/episode.py $(ARGS)
 
-test: $(DEV_STAMP)  ## Every test but the benchmarks; those that need a Docker engine run when one answers
+test: $(DEV_STAMP)  ## Every test, benchmarks at toy size; those that need a Docker engine run when one answers
 	@.ci/sandbox-image --if-stale
 	@.ci/flow-image --if-stale
-	@$(BIN)/python -m pytest -m "not benchmark" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@TRIGPOINT_TEST_TOY=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)  ## ruff and mypy --strict
 	@$(BIN)/python -m ruff check .

@@ -15,11 +15,12 @@ import pytest
 
 from flows.matrix.records import Result
 from tests.benchmarks.report import Row, print_table
+from tests.benchmarks.sizes import size
 from tests.support.experiments import Bench
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
 
-ROWS = int(os.environ.get("TRIGPOINT_TEST_ROWS", "20000"))
+ROWS = int(os.environ.get("TRIGPOINT_TEST_ROWS", size(20_000, 60)))
 MIB = 2**20
 
 

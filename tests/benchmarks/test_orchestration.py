@@ -26,21 +26,22 @@ from flows.verification.desk import Keeper, set_out, sort_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.store import EpisodeStore
 from tests.benchmarks.report import Row, print_table
+from tests.benchmarks.sizes import TOY
 from tests.support.model_server import ModelProcess
 from tests.support.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.server, pytest.mark.timeout(7200)]
 
-SIZES = [int(word) for word in os.environ.get("TRIGPOINT_TEST_SIZES", "100,1000").split(",")]
+SIZES = [int(word) for word in os.environ.get("TRIGPOINT_TEST_SIZES", "2" if TOY else "100,1000").split(",")]
 TRACES = 16
 """Independent traces under way at once: four questions of four each."""
 BAR = 0.05
 BEHAVE = """
-from tests.support.model_server import Answer
+from tests.support.model_answers import Answer
 
 def behave(ask):
-    return Answer(content="Counted.\\n```python\\nsubmit(int((df.a > 7).sum()))\\n```", delay_s=1.0)
-"""
+    return Answer(content="Counted.\\n```python\\nsubmit(int((df.a > 7).sum()))\\n```", delay_s=DELAY_S)
+""".replace("DELAY_S", "0.1" if TOY else "1.0")
 
 
 class Cost(NamedTuple):
@@ -123,7 +124,7 @@ async def test_orchestration(
                 assert await run(*order) == count
                 wall, used = time.perf_counter() - before, time.process_time() - own
             # The server records what it was told for a while longer.
-            await asyncio.sleep(min(60, 5 + count * 0.05))
+            await asyncio.sleep(0 if TOY else min(60, 5 + count * 0.05))
             cost[name] = Cost(wall, used, sum(server.cpu_times()[:2]) - busy)
         bare, flow = cost["bare"], cost["flow"]
         share = (flow.wall - bare.wall) / flow.wall

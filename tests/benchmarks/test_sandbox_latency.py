@@ -17,12 +17,18 @@ from blocks.sandboxes import Runtime, Sandbox, Session
 from blocks.sandboxes.conformance import host
 from blocks.settings import settings
 from tests.benchmarks.report import Row, ms, print_table, ratio
+from tests.benchmarks.sizes import size
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 
-CELLS = 400
-SESSIONS = 40
-BURST = 15
+CELLS = size(400, 5)
+SESSIONS = size(40, 2)
+BURST = size(15, 2)
+KILLS = size(15, 1)
+FLOODS = size(5, 1)
+ROUNDS = size(5, 1)
+AGAINST = size(3, 1)
+"""The engine's own commands in each round."""
 REPLY_S = 0.3
 STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('go', flush=True)\nwhile True: pass"
 
@@ -98,14 +104,14 @@ async def test_against_the_engines_own_commands(container: str, small_csv: Path)
     run = ("run", "--rm", "--network", "none", "--entrypoint", "python3", settings().sandbox_image, "-c", "1")
     async with await Sandbox.open(DockerRuntime(), small_csv) as sandbox:
         session = await sandbox.session()
-        await cell_times(session, 50)
+        await cell_times(session, size(50, 1))
         # Interleaved, so that a busy moment of the machine falls on both.
         cells, execs, sessions, runs, bursts = [], [], [], [], []
-        for _ in range(5):
-            cells += await cell_times(session, CELLS // 5)
-            execs += await asyncio.to_thread(times, lambda: engine("exec", container, "python3", "-c", "1"), 3)
-            sessions += await session_times(sandbox, SESSIONS // 5)
-            runs += await asyncio.to_thread(times, lambda: engine(*run), 3)
+        for _ in range(ROUNDS):
+            cells += await cell_times(session, CELLS // ROUNDS)
+            execs += await asyncio.to_thread(times, lambda: engine("exec", container, "python3", "-c", "1"), AGAINST)
+            sessions += await session_times(sandbox, SESSIONS // ROUNDS)
+            runs += await asyncio.to_thread(times, lambda: engine(*run), AGAINST)
             bursts += await burst_times(sandbox)
     by_exec, by_run = ratio(cells, execs), ratio(sessions, runs)
     print_table(
@@ -128,11 +134,11 @@ async def test_recovery_and_output(runtime: Runtime, small_csv: Path) -> None:
         session = await sandbox.session()
         cells = await cell_times(session, CELLS)
         sessions = await session_times(sandbox, SESSIONS)
-        resets = [await recovery(session, by_reset=True) for _ in range(15)]
-        kills = [await recovery(session, by_reset=False) for _ in range(15)]
+        resets = [await recovery(session, by_reset=True) for _ in range(KILLS)]
+        kills = [await recovery(session, by_reset=False) for _ in range(KILLS)]
         floods = []
         for code in ("print('x' * 20_000_000)", "for n in range(200_000): print('x' * 99)"):
-            floods.append([await flood(session, code) for _ in range(5)])
+            floods.append([await flood(session, code) for _ in range(FLOODS)])
     worst = max(max(resets), max(kills))
     print_table(
         f"Recovery and output, {runtime.name} runtime",

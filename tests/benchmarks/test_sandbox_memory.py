@@ -16,10 +16,13 @@ from blocks.sandboxes import Runtime, Sandbox, SandboxLimits
 from blocks.sandboxes.conformance import host
 from tests.benchmarks.processes import pss_bytes
 from tests.benchmarks.report import Row, print_table
+from tests.benchmarks.sizes import size
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
 
-SESSIONS = 16
+SESSIONS = size(16, 2)
+ROWS, STORES, PRODUCTS = size(850_000, 20_000), 60, size(300, 5)
+"""So many rows that each product was sold in each store."""
 MIB = 2**20
 GROUP = "out = df.groupby(['store', 'product'])[['quantity', 'price']].agg(['sum', 'mean'])\nlen(out)"
 ALL_LIBRARIES = """
@@ -40,23 +43,22 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def large_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of sales of 50 MB: numbers, dates, a few repeated texts and one text that is different in each row."""
+    """Sales, 50 MB at full size: numbers, dates, a few repeated texts and one text that is different in each row."""
     rng = np.random.default_rng(0)
-    rows = 850_000
     table = pd.DataFrame(
         {
-            "order": [f"ORD-{n:08d}" for n in rng.permutation(rows)],
-            "day": pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 700, rows), unit="D"),
-            "store": rng.choice([f"store {n}" for n in range(60)], rows),
-            "product": rng.choice([f"product {n}" for n in range(300)], rows),
-            "quantity": rng.integers(1, 50, rows),
-            "price": rng.gamma(2, 20, rows).round(2),
-            "discount": rng.random(rows).round(3),
+            "order": [f"ORD-{n:08d}" for n in rng.permutation(ROWS)],
+            "day": pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 700, ROWS), unit="D"),
+            "store": rng.choice([f"store {n}" for n in range(STORES)], ROWS),
+            "product": rng.choice([f"product {n}" for n in range(PRODUCTS)], ROWS),
+            "quantity": rng.integers(1, 50, ROWS),
+            "price": rng.gamma(2, 20, ROWS).round(2),
+            "discount": rng.random(ROWS).round(3),
         }
     )
     path = tmp_path_factory.mktemp("large") / "sales.csv"
     table.to_csv(path, index=False)
-    assert 45 * MIB < path.stat().st_size < 60 * MIB
+    assert 50 * ROWS < path.stat().st_size < 75 * ROWS
     return path
 
 
@@ -65,7 +67,7 @@ async def test_memory_of_sixteen_sessions(runtime: Runtime, large_csv: Path) -> 
     async with await Sandbox.open(runtime, large_csv, limits=limits) as sandbox:
         sessions = [await sandbox.session() for _ in range(SESSIONS)]
         results = await asyncio.gather(*(session.run(GROUP) for session in sessions))
-        assert [result.value for result in results] == ["18000"] * SESSIONS
+        assert [result.value for result in results] == [str(STORES * PRODUCTS)] * SESSIONS
         pids = [(await host.find(session))[0] for session in sessions]
         chain = host.zygotes(pids[0], os.getpid())
         ours, base = pss_bytes([*pids, *chain]), pss_bytes(chain)

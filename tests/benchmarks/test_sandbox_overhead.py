@@ -13,12 +13,13 @@ from blocks.sandboxes import Runtime, Sandbox, SandboxLimits, Session
 from blocks.sandboxes.conformance import host
 from tests.benchmarks.processes import cpu_seconds, named
 from tests.benchmarks.report import Row, print_table
+from tests.benchmarks.sizes import size
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 
-CELLS = 500
+CELLS = size(500, 8)
 CELL_CPU_S = 0.020
-SESSIONS = 16
+SESSIONS = size(16, 2)
 WORK = f"""
 import time
 until = time.thread_time() + {CELL_CPU_S}

@@ -10,11 +10,13 @@ import pytest
 
 from blocks.sandboxes import DockerRuntime, SandboxPool
 from tests.benchmarks.report import Row, ms, print_table, ratio
+from tests.benchmarks.sizes import size
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.engine, pytest.mark.timeout(600)]
 
-ROUNDS = 5
-AGAIN = 5
+ROWS = size(200_000, 2_000)
+ROUNDS = size(5, 1)
+AGAIN = size(5, 1)
 """Next runs after each first one."""
 
 
@@ -27,14 +29,14 @@ async def first_cell(realm: str, dataset: Path) -> float:
     async with pool.open(dataset) as sandbox, await sandbox.session() as session:
         result = await session.run("len(df)")
         taken = time.perf_counter() - start
-        assert result.value == "200000"
+        assert result.value == str(ROWS)
     await pool.close()
     return taken
 
 
 async def test_first_cell_of_a_first_and_of_a_next_run(tmp_path: Path) -> None:
     dataset = tmp_path / "numbers.csv"
-    dataset.write_text("a,b,c\n" + "".join(f"{n},{n % 7},{n / 3:.4f}\n" for n in range(200_000)))
+    dataset.write_text("a,b,c\n" + "".join(f"{n},{n % 7},{n / 3:.4f}\n" for n in range(ROWS)))
     first, following = [], []
     for _ in range(ROUNDS):
         realm = f"benchmark {uuid.uuid4()}"
@@ -47,4 +49,4 @@ async def test_first_cell_of_a_first_and_of_a_next_run(tmp_path: Path) -> None:
         Row("first run, from opening the sandbox to its first cell's answer", ms(first)),
         Row("next run on the same dataset", f"{ms(following)} = 1/{ratio(following, first):.0f}"),
     ]
-    print_table("Warm sandboxes (docker, a CSV of 200,000 rows)", rows)
+    print_table(f"Warm sandboxes (docker, a CSV of {ROWS:,} rows)", rows)

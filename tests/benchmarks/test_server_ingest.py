@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.benchmarks.report import Row, print_table
+from tests.benchmarks.sizes import size
 from tests.support.postgres_server import PostgresServer
 from tests.support.prefect_home import migrated_home
 from tests.support.prefect_server import PrefectServer
@@ -22,7 +23,7 @@ from tests.support.shipped_server import ShippedServer, completed, run_tasks, wa
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(3600)]
 
-TASKS = int(os.environ.get("INGEST_TASKS", "1000"))
+TASKS = int(os.environ.get("INGEST_TASKS", size(1000, 20)))
 PATIENCE_S = 90.0
 
 

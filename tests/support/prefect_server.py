@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +30,8 @@ class PrefectServer:
     def __init__(self, home: Path, **settings: str) -> None:
         self._home = home
         self._settings = settings
+        self.log = home / "server.log"
+        """What it says, from its first start on."""
         self.port = free_port()
         self.api_url = f"http://127.0.0.1:{self.port}/api"
 
@@ -46,9 +48,11 @@ class PrefectServer:
             **self._settings,
         }
         command = [*self.command, "--host", "127.0.0.1", "--port", str(self.port)]
-        self._process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        self._home.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
         self._wait()
         return self
 
@@ -71,17 +75,19 @@ class PrefectServer:
             except httpx.HTTPError:
                 pass
             time.sleep(0.2)
-        raise TimeoutError("the Prefect server did not start")
+        raise TimeoutError(f"the Prefect server did not start:\n{self.log.read_text(errors='replace')[-6000:]}")
 
 
-def ask_server(url: str, method: str = "GET", body: Mapping[str, Any] | None = None) -> Any:
+def ask_server(
+    url: str, method: str = "GET", body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+) -> Any:
     """What a Prefect server's API answers; asked again where its database was busy, as Prefect's own client does."""
     deadline = time.monotonic() + 120
     while True:
         answer = httpx.request(method, url, json=body, timeout=60, trust_env=False)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
             answer.raise_for_status()
-            return answer.json()
+            return answer.json() if answer.content else None
         time.sleep(1.0)
 
 

@@ -24,15 +24,17 @@ class ShippedServer(PrefectServer):
         home: Its PREFECT_HOME.
         postgres: Where its database is made.
         redis: Its Redis.
+        settings: Settings more, as environment variables; those of server.env win.
     """
 
-    def __init__(self, home: Path, postgres: PostgresServer, redis: RedisServer) -> None:
+    def __init__(self, home: Path, postgres: PostgresServer, redis: RedisServer, **settings: str) -> None:
         database = postgres.new_database().get_secret_value().rpartition("/")[2]
         super().__init__(
             home,
             SERVER_DATABASE=f"{USER}:{PASSWORD}@127.0.0.1:{postgres.port}/{database}",
             SERVER_REDIS=redis.address,
             PYTHON=sys.executable,
+            **settings,
         )
 
     @property

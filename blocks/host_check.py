@@ -20,12 +20,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from blocks.command_line import NOTHING_DONE, parse_call, print_error
-from blocks.errors import UserError
+from blocks.arguments import parse_call, run_work
 from blocks.host.engine import look_at_engine
 from blocks.host.findings import HostNeeds, HostReport
 from blocks.host.machine import look_at_machine
 from blocks.host.server import look_at_server
+from blocks.interrupts import run_until_told
 from blocks.terminal import plain_table
 
 STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red"}
@@ -66,16 +66,16 @@ def print_report(report: HostReport, console: Console) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the host and print what was found; the exit code."""
     asked = parse_call(check_host, "python -m blocks.host_check", arguments)
-    try:
-        report = asyncio.run(check_host(**asked))
-    except UserError as error:
-        print_error(error)
-        return NOTHING_DONE
-    if asked.get("json"):
-        Console(soft_wrap=True).print_json(report.model_dump_json())
-    else:
-        print_report(report, Console())
-    return report.exit_code
+
+    def work() -> int:
+        report = run_until_told(check_host(**asked))
+        if asked.get("json"):
+            Console(soft_wrap=True).print_json(report.model_dump_json())
+        else:
+            print_report(report, Console())
+        return report.exit_code
+
+    return run_work(work)
 
 
 if __name__ == "__main__":

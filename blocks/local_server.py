@@ -23,6 +23,7 @@ from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, get_current_settings
 
 from blocks.errors import UserError
+from blocks.interrupts import check_signals
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ class LocalServer:
         Raises:
             UserError: It could not be started.
         """
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_POLL_S)
+            check_signals()
         if self._error is not None:
             raise UserError(
                 f"The temporary Prefect server did not start: {self._error}.",
@@ -130,7 +133,10 @@ def _launch(port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     options = ["--app-dir", folder, "--host", "127.0.0.1", "--port", str(port)]
     quiet = ["--log-level", "error", "--lifespan", "on"]
-    return subprocess.Popen([*command, *options, *quiet], env={**os.environ, **settings, **marks})
+    # In a session of its own: a terminal's Ctrl-C goes to the whole group, and the run still needs its server then.
+    return subprocess.Popen(
+        [*command, *options, *quiet], env={**os.environ, **settings, **marks}, start_new_session=True
+    )
 
 
 def _await_health(url: str, process: subprocess.Popen[bytes]) -> None:

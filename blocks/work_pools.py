@@ -24,9 +24,10 @@ from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 
 from blocks import collection
+from blocks.arguments import DONE, run_work
 from blocks.automations import put_automations
-from blocks.command_line import DONE, NOTHING_DONE, print_error
 from blocks.errors import UserError
+from blocks.interrupts import run_until_told
 from blocks.saved import SAVED
 from blocks.settings import settings
 from blocks.slots import LIMIT_NAME, ensure_limit
@@ -153,18 +154,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gpu-class", action="append", default=[], metavar="NAME", help="a pool for hosts with it")
     parser.add_argument("--kubernetes", action="store_true", help="a pool for a Kubernetes cluster")
     given = parser.parse_args(arguments)
-    try:
+
+    def work() -> int:
         if not PREFECT_API_URL.value():
             raise UserError(
                 "No Prefect server is named, and one that ends with this command would keep nothing.",
                 "Start one with `prefect server start` and set PREFECT_API_URL=http://HOST:4200/api.",
             )
-        for sentence in asyncio.run(set_up(pools(given.gpu_class, kubernetes=given.kubernetes))):
+        for sentence in run_until_told(set_up(pools(given.gpu_class, kubernetes=given.kubernetes))):
             Console().print(sentence, soft_wrap=True, highlight=False)
-    except UserError as error:
-        print_error(error)
-        return NOTHING_DONE
-    return DONE
+        return DONE
+
+    return run_work(work)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -18,6 +17,7 @@ from blocks.chat.exported import ReplayJournal
 from blocks.chat.outages import Outage, outages
 from blocks.chat_model import ChatModel
 from blocks.incidents import event_observer
+from blocks.interrupts import run_until_told
 from blocks.sandboxes import SandboxPool, default_runtime
 from blocks.saved import SAVED, saved
 from blocks.settings import settings
@@ -53,7 +53,7 @@ def prewarm(spec: PoolSpec, at_once: int = 1, datasets: Sequence[Path] | None = 
     Raises:
         SandboxUnavailable: The runtime cannot be used here.
     """
-    asyncio.run(_prewarm(spec, min(at_once, settings().max_containers), datasets))
+    run_until_told(_prewarm(spec, min(at_once, settings().max_containers), datasets))
 
 
 async def _prewarm(spec: PoolSpec, at_once: int, datasets: Sequence[Path] | None) -> None:

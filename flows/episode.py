@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
+import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
 
 from cyclopts import Parameter
 from prefect import State, Task, flow, task

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
+import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
 
 from cyclopts import Parameter
 from prefect import State, flow
@@ -17,6 +16,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from blocks.command_line import run_flow
+from blocks.interrupts import run_until_told
 from blocks.model_desk import ModelDesk, model_desk, models_of
 from blocks.progress import ProgressArtifact
 from blocks.settings import settings
@@ -111,7 +111,7 @@ async def _listed(provider: str, options: ExperimentOptions) -> ModelList:
 def _without_a_run(given: Mapping[str, Any]) -> int | None:
     """From a shell, what asks no model needs no server either."""
     if given.get("list_models") is not None:
-        report: Report = asyncio.run(_listed(given["list_models"], given.get("options", DEFAULTS)))
+        report: Report = run_until_told(_listed(given["list_models"], given.get("options", DEFAULTS)))
     elif given.get("init") is not None:
         report = write_samples(Path(given["init"]))
     else:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
+import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
 
 from cyclopts import Parameter
 from prefect import State, flow
@@ -15,6 +14,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.states import Completed
 
 from blocks.command_line import run_flow
+from blocks.interrupts import run_until_told
 from blocks.settings import settings
 from blocks.store import visited_store
 from blocks.watched import watched
@@ -49,7 +49,7 @@ async def _gathered(options: ReportOptions) -> HomeReport:
 
 def _without_a_run(given: Mapping[str, Any]) -> int:
     """From a shell, what only looks needs no server."""
-    found = asyncio.run(_gathered(given.get("options", DEFAULTS)))
+    found = run_until_told(_gathered(given.get("options", DEFAULTS)))
     print_report(found)
     return found.exit_code
 

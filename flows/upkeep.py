@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
-import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
+import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
 
 from cyclopts import Parameter
 from prefect import State, flow, get_run_logger

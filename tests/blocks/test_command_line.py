@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from blocks.arguments import declared, parse_call
 from blocks.command_line import parse
 from flows.episode import episode
 from flows.verification.options import EpisodeOptions
@@ -55,3 +61,32 @@ def test_a_mistake_is_one_sentence(arguments: list[str], sentence: str, capsys: 
     said = capsys.readouterr().err
     assert sentence in said
     assert len(said.strip().splitlines()) == 1
+
+
+FLOWS = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "flows").glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_help_of_a_flow_is_that_of_its_own_signature(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    said = []
+    for function in (flow.fn, declared(Path(__file__).resolve().parents[2] / "flows" / f"{name}.py", name)):
+        with pytest.raises(SystemExit) as ended:
+            parse_call(function, name, ["--help"])
+        assert ended.value.code == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "--help" in said[0]
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_help_loads_no_prefect(name: str) -> None:
+    """It is what takes the seconds; nor is anything printed but the help."""
+    done = subprocess.run(
+        [sys.executable, f"flows/{name}.py", "-h"], cwd=Path(__file__).resolve().parents[2], capture_output=True,
+        text=True, check=True, env={"PYTHONPROFILEIMPORTTIME": "1", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "cyclopts" in loaded
+    assert "prefect" not in loaded
+    assert done.stdout.startswith("Usage: python flows/")

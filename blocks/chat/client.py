@@ -17,12 +17,13 @@ from blocks.chat.admission import Rules, Traffic
 from blocks.chat.dialects import FILTERED, Answer, dialect_for
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import ChatError, MalformedReply, MissingFromJournal, Refused
-from blocks.chat.faults import embedded_fault, fault, shortened
+from blocks.chat.faults import embedded_fault, fault
 from blocks.chat.journal import Journal, Replies
 from blocks.chat.keys import call_key, sendable
 from blocks.chat.mock import transport_to
 from blocks.chat.models import ChatReply, ChatRequest
 from blocks.chat.prices import Price, priced
+from blocks.chat.quoting import quoted, shortened
 from blocks.chat.records import JournalRecord
 from blocks.chat.retry import RetryPolicy, persist
 from blocks.chat.transport import Exchange
@@ -135,7 +136,8 @@ class ModelClient:
         if reply.finish_reason == FILTERED:
             detail = shortened(reply.message.content)
             raise Refused(
-                f"A content filter of {self.endpoint.id} held the answer of {request.model} back.", detail=detail
+                f"A content filter of {self.endpoint.id} held the answer of {request.model} back{quoted(detail)}.",
+                detail=detail,
             )
         return reply
 
@@ -219,11 +221,13 @@ class ModelClient:
                 raise embedded
             return self._dialect.read(body, call.key, call.request)
         except MalformedReply as error:
-            error.detail, error.status = shortened(exchange.text), exchange.status
-            raise
+            detail = shortened(exchange.text)
+            message = f"{error.message.rstrip('.')}{quoted(detail)}."
+            raise MalformedReply(message, status=exchange.status, detail=detail) from error
         except (ValueError, RecursionError) as error:
             detail = shortened(exchange.text)
-            raise MalformedReply("The model's reply is no JSON.", status=exchange.status, detail=detail) from error
+            message = f"The model's reply is no JSON{quoted(detail)}."
+            raise MalformedReply(message, status=exchange.status, detail=detail) from error
 
     def _tell_retry(self, error: ChatError, attempts: int, wait_s: float) -> None:
         log.info("%s Attempt %d; the next in %.1f s.", error.message, attempts, wait_s)

@@ -90,7 +90,7 @@ class UnreachableEndpoint(ChatError, UserError):
 
 
 class RateLimited(ChatError):
-    """The provider asks to slow down (429), and went on doing so."""
+    """The provider asks to slow down (429, or its words), and went on doing so."""
 
     kind = "rate_limited"
     retryable = True
@@ -124,8 +124,12 @@ class MalformedReply(ChatError):
     retryable = True
 
 
-class ContextOverflow(ChatError):
-    """The conversation does not fit the model's context (also 413).
+class TooLong(ChatError):
+    """The conversation is refused for its length: a shorter one may be answered."""
+
+
+class ContextOverflow(TooLong):
+    """The conversation does not fit the model's context.
 
     Args:
         window: The model's context in tokens, if the server said so.
@@ -147,6 +151,31 @@ class ContextOverflow(ChatError):
         super().__init__(message, remedy, status=status, detail=detail)
         self.window = window
         self.asked = asked
+
+
+class RequestTooLarge(TooLong):
+    """A proxy's limit of bytes, or the account's limit per minute, lets no request as large as this one through (413).
+
+    It says nothing about the model's context.
+    """
+
+    kind = "request_too_large"
+
+
+class MaxTokensTooLarge(ChatError, UserError):
+    """`max_tokens` is more than an answer of the model may have.
+
+    Args:
+        most: The most there may be, if the server said so.
+    """
+
+    kind = "max_tokens"
+
+    def __init__(
+        self, message: str, remedy: str = "", *, status: int | None = None, detail: str = "", most: int | None = None
+    ) -> None:
+        super().__init__(message, remedy, status=status, detail=detail)
+        self.most = most
 
 
 class BadRequest(ChatError):

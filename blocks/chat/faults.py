@@ -15,37 +15,24 @@ from blocks.chat.errors import (
     ChatError,
     ChatTimeout,
     ContextOverflow,
+    MaxTokensTooLarge,
     ModelNotFound,
     PaymentRequired,
     RateLimited,
     Refused,
+    RequestTooLarge,
     ServerFailure,
     WrongEndpoint,
     WrongKey,
 )
+from blocks.chat.overflows import Told, overflow
+from blocks.chat.quoting import quoted, shortened
+from blocks.chat.refusals import IMAGE, RATE, larger_than_any_rate, output_cap, says_body, says_output_cap
 from blocks.chat.waits import server_wait
 
-DETAIL_CHARS = 300
 READ_CHARS = 20_000
 """How much of an error body is looked at."""
 
-_CONTEXT = re.compile(
-    r"context[_ ]length[_ ]exceeded|exceed_context_size|maximum context length|max(?:imum)? context (?:size|length)"
-    r"|exceeds? the (?:available |model'?s? )?context|longer than the maximum model length"
-    r"|too long to fit into the model|prompt (?:is )?too long|exceeds? (?:the )?context (?:window|length|size)"
-    r"|input token count.{0,40}exceeds|input tokens exceed|reduce the length of the (?:input )?(?:messages|prompt)"
-    r"|string_above_max_length|context window (?:limit|exceeded)",
-    re.IGNORECASE,
-)
-_WINDOW = re.compile(
-    r"(?:context (?:length|size|window)(?: is| of)?(?: \()?|context size \(|maximum model length of|>)\s*(\d[\d,]*)",
-    re.IGNORECASE,
-)
-_ASKED = re.compile(
-    r"(?:requested(?: about)?|resulted in|request has|request \(|prompt \(length|total length|prompt is too long:)"
-    r"\s*(\d[\d,]*)",
-    re.IGNORECASE,
-)
 _NO_CREDIT = re.compile(
     r"insufficient[_ ](?:quota|credits?|funds|balance)|key limit exceeded|billing[_ ]hard[_ ]limit"
     r"|requires more credits|out of credits",
@@ -114,41 +101,41 @@ def _read(status: int, headers: Mapping[str, str], text: str, endpoint: Endpoint
         parsed = json.loads(text)
     except (ValueError, RecursionError):
         parsed = None
+    # Google's API in OpenAI's form answers with a list of one.
+    parsed = parsed[0] if isinstance(parsed, list) and parsed else parsed
     body = parsed if isinstance(parsed, dict) else {}
     error = body.get("error", body)
     fields = error if isinstance(error, dict) else {"message": error}
     metadata = fields.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     said = [fields.get(name) for name in ("message", "detail", "type", "code")] + [metadata.get("raw")]
-    words = [str(part) for part in said if part not in (None, "", status)] if body else [text]
     shown = [str(part) for part in (fields.get("message") or fields.get("detail"), metadata.get("raw")) if part]
+    words = [str(part) for part in said if part not in (None, "", status)] if shown else [text]
+    read = " ".join(words)[:READ_CHARS]
+    limited = status == HTTPStatus.TOO_MANY_REQUESTS or RATE.search(read) is not None
     extra = metadata.get("headers")
     waits = dict(headers) | ({str(k).lower(): str(v) for k, v in extra.items()} if isinstance(extra, dict) else {})
     return Complaint(
         status=status,
-        text=" ".join(words)[:READ_CHARS],
-        detail=shortened((" ".join(shown) if body else text)[:READ_CHARS]),
+        text=read,
+        detail=shortened((" ".join(shown) or text)[:READ_CHARS]),
         body=fields,
         endpoint=endpoint,
         model=model,
-        retry_after_s=server_wait(waits, refused=status == HTTPStatus.TOO_MANY_REQUESTS),
+        retry_after_s=server_wait(waits, refused=limited),
     )
 
 
-def shortened(text: str) -> str:
-    """One line of at most `DETAIL_CHARS` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= DETAIL_CHARS else line[: DETAIL_CHARS - 1] + "…"
-
-
 def _context(it: Complaint) -> ChatError:
-    numbers = {name: it.body.get(name) for name in ("n_ctx", "n_prompt_tokens")}
-    window = numbers["n_ctx"] if isinstance(numbers["n_ctx"], int) else _number(_WINDOW, it.text)
-    asked = numbers["n_prompt_tokens"] if isinstance(numbers["n_prompt_tokens"], int) else _number(_ASKED, it.text)
+    told = overflow(it.text) or Told()
+    window, asked = (_whole(it.body.get(name)) for name in ("n_ctx", "n_prompt_tokens"))
+    window, asked = window or told.window, asked or told.asked or told.prompt
+    room = window - told.prompt if window and told.prompt else 0
+    lower = f", or a max_tokens of at most {room}" if room > 0 else ""
     size = f" of {window} tokens" if window else ""
     return ContextOverflow(
-        f"The conversation does not fit the context{size} of {it.model}.",
-        "Use a model with a larger context, or fewer or shorter turns.",
+        f"The conversation does not fit the context{size} of {it.model}{quoted(it.detail)}.",
+        f"Use a model with a larger context, fewer or shorter turns{lower}.",
         status=it.status,
         detail=it.detail,
         window=window,
@@ -156,75 +143,89 @@ def _context(it: Complaint) -> ChatError:
     )
 
 
+def _too_large(it: Complaint) -> ChatError:
+    message = (
+        f"{it.endpoint.id} lets no request of this size through to {it.model} (HTTP {it.status}{quoted(it.detail)})."
+    )
+    remedy = "Send less in one request, lower max_tokens, or have that server's or account's limit raised."
+    return RequestTooLarge(message, remedy, status=it.status, detail=it.detail)
+
+
+def _max_tokens(it: Complaint) -> ChatError:
+    most = output_cap(it.text)
+    message = f"{it.model} at {it.endpoint.id} gives no answer as long as max_tokens allows{quoted(it.detail)}."
+    remedy = f"Lower max_tokens{f' to {most}' if most else ''} (--max-tokens, or the block's sampling)."
+    return MaxTokensTooLarge(message, remedy, status=it.status, detail=it.detail, most=most)
+
+
 def _wrong_key(it: Complaint) -> ChatError:
     variable = it.endpoint.key_variable
     if it.endpoint.key is None:
         message = f"{it.endpoint.id} wants a key and none is set."
         return WrongKey(message, f"Set the environment variable {variable}.", status=it.status, detail=it.detail)
-    message = f"{it.endpoint.id} does not accept the key{_quoted(it.detail)}."
+    message = f"{it.endpoint.id} does not accept the key{quoted(it.detail)}."
     return WrongKey(message, f"Check {variable} or the block's api_key.", status=it.status, detail=it.detail)
 
 
 def _no_access(it: Complaint) -> ChatError:
-    message = f"{it.endpoint.id} does not let this key use {it.model}{_quoted(it.detail)}."
+    message = f"{it.endpoint.id} does not let this key use {it.model}{quoted(it.detail)}."
     remedy = "Check the key's permissions and the account's settings."
     return WrongKey(message, remedy, status=it.status, detail=it.detail)
 
 
 def _no_credit(it: Complaint) -> ChatError:
-    message = f"The account at {it.endpoint.id} has no credit for this call{_quoted(it.detail)}."
+    message = f"The account at {it.endpoint.id} has no credit for this call{quoted(it.detail)}."
     return PaymentRequired(message, "Add credit or raise the key's limit.", status=it.status, detail=it.detail)
 
 
 def _no_model(it: Complaint) -> ChatError:
-    message = f"{it.endpoint.id} has no model {it.model}{_quoted(it.detail)}."
+    message = f"{it.endpoint.id} has no model {it.model}{quoted(it.detail)}."
     remedy = f"Run `ollama pull {it.model}`." if it.endpoint.provider == "ollama" else "Check the model's name there."
     return ModelNotFound(message, remedy, status=it.status, detail=it.detail)
 
 
 def _no_api(it: Complaint) -> ChatError:
-    message = f"No chat API answers at {it.endpoint.chat_url} (HTTP {it.status}{_quoted(it.detail)})."
+    message = f"No chat API answers at {it.endpoint.chat_url} (HTTP {it.status}{quoted(it.detail)})."
     remedy = "Check the base URL; that of an OpenAI-compatible server ends in /v1."
     return WrongEndpoint(message, remedy, status=it.status, detail=it.detail)
 
 
 def _limited(it: Complaint) -> ChatError:
-    message = f"{it.endpoint.id} limits the rate of calls to {it.model}{_quoted(it.detail)}."
+    message = f"{it.endpoint.id} limits the rate of calls to {it.model}{quoted(it.detail)}."
     remedy = "Lower max_in_flight, or run again later: what was answered is kept."
     return RateLimited(message, remedy, status=it.status, detail=it.detail, retry_after_s=it.retry_after_s)
 
 
 def _timeout(it: Complaint) -> ChatError:
-    message = f"{it.endpoint.id} gave up waiting for {it.model} (HTTP {it.status}{_quoted(it.detail)})."
+    message = f"{it.endpoint.id} gave up waiting for {it.model} (HTTP {it.status}{quoted(it.detail)})."
     return ChatTimeout(message, status=it.status, detail=it.detail, retry_after_s=it.retry_after_s)
 
 
 def _failed(it: Complaint) -> ChatError:
-    message = f"{it.endpoint.id} failed (HTTP {it.status}{_quoted(it.detail)})."
+    message = f"{it.endpoint.id} failed (HTTP {it.status}{quoted(it.detail)})."
     return ServerFailure(message, status=it.status, detail=it.detail, retry_after_s=it.retry_after_s)
 
 
 def _refused(it: Complaint) -> ChatError:
-    message = f"{it.endpoint.id} refused the conversation as against its policy{_quoted(it.detail)}."
+    message = f"{it.endpoint.id} refused the conversation as against its policy{quoted(it.detail)}."
     return Refused(message, status=it.status, detail=it.detail)
 
 
 def _bad_request(it: Complaint) -> ChatError:
-    message = f"{it.endpoint.id} refused the request to {it.model} (HTTP {it.status}{_quoted(it.detail)})."
+    message = f"{it.endpoint.id} refused the request to {it.model} (HTTP {it.status}{quoted(it.detail)})."
     return BadRequest(message, status=it.status, detail=it.detail)
 
 
-def _quoted(detail: str) -> str:
-    return f": {detail.rstrip('.')}" if detail else ""
-
-
-def _number(pattern: re.Pattern[str], text: str) -> int | None:
-    found = pattern.search(text)
-    return int(found[1].replace(",", "")) if found else None
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _says(pattern: re.Pattern[str], *statuses: int) -> Callable[[Complaint], bool]:
     return lambda it: it.status in statuses and pattern.search(it.text) is not None
+
+
+def _tells(of: Callable[[str], object], *statuses: int) -> Callable[[Complaint], bool]:
+    return lambda it: it.status in statuses and bool(of(it.text))
 
 
 def _is(*statuses: int) -> Callable[[Complaint], bool]:
@@ -235,12 +236,18 @@ Rule = tuple[Callable[[Complaint], bool], Callable[[Complaint], ChatError]]
 
 # The first that applies wins: what the words say goes before what the status says, for providers use 400 for all.
 RULES: tuple[Rule, ...] = (
-    (_is(413), _context),
-    (_says(_CONTEXT, 400, 422, 500, 503), _context),
     (_is(401), _wrong_key),
     (_is(402), _no_credit),
     (_says(_NO_CREDIT, 400, 403, 429), _no_credit),
+    (_tells(larger_than_any_rate, 400, 413, 422, 429), _too_large),
     (_is(429), _limited),
+    (_tells(RATE.search, 400, 403, 413, 422, 503), _limited),
+    (_tells(output_cap, 400, 413, 422), _max_tokens),
+    (_tells(IMAGE.search, 400, 413, 422), _bad_request),
+    (_tells(overflow, 400, 413, 422, 500, 503), _context),
+    (_tells(says_output_cap, 400, 422), _max_tokens),
+    (_tells(says_body, 400, 422), _too_large),
+    (_is(413), _too_large),
     (_is(451), _refused),
     (_says(_FILTER, 400, 403), _refused),
     (_says(_BAD_KEY, 400, 403), _wrong_key),

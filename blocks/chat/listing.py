@@ -8,9 +8,10 @@ from typing import Any
 
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import MalformedReply
-from blocks.chat.faults import fault, shortened
+from blocks.chat.faults import fault
 from blocks.chat.mock import MODELS
 from blocks.chat.models import ListedModel
+from blocks.chat.quoting import quoted, shortened
 from blocks.chat.retry import RetryPolicy, persist
 from blocks.chat.transport import Transport
 
@@ -65,9 +66,11 @@ async def _look_up(
         try:
             found = json.loads(exchange.text)
         except (ValueError, RecursionError) as error:
-            raise MalformedReply(f"{endpoint.id}{path} is no JSON.", detail=shortened(exchange.text)) from error
+            detail = shortened(exchange.text)
+            raise MalformedReply(f"{endpoint.id}{path} is no JSON{quoted(detail)}.", detail=detail) from error
         if not isinstance(found, dict):
-            raise MalformedReply(f"{endpoint.id}{path} is no JSON object.", detail=shortened(exchange.text))
+            detail = shortened(exchange.text)
+            raise MalformedReply(f"{endpoint.id}{path} is no JSON object{quoted(detail)}.", detail=detail)
         return found
 
     try:

@@ -78,10 +78,10 @@ OVERFLOWS: tuple[Overflow, ...] = (
     ),
     Overflow(
         "OpenAI, reasoning models",
-        r"input tokens exceed the configured limit of {window} tokens(?:.{0,40}resulted in {asked} tokens)?",
+        r"input tokens exceed the configured limit(?: of {n} tokens.{0,40}resulted in {asked} tokens)?",
         "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 509178 tokens. Please"
         " reduce the length of the messages.",
-        Told(272_000, 509_178),
+        Told(None, 509_178),
     ),
     Overflow(
         "Azure OpenAI",

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from blocks.chat.errors import ContextOverflow
 from blocks.chat.models import ChatClient, ChatReply, ChatRequest
 from blocks.errors import SandboxError
 from blocks.together import together
@@ -29,7 +28,7 @@ from flows.verification.feedback import cell_feedback
 from flows.verification.prompts import SAME_CELL, act_words
 from flows.verification.replies import Parsed, read_reply
 from flows.verification.trace_loop import sandbox_accident
-from flows.verification.window import next_window, sent_messages
+from flows.verification.window import as_long_as_taken, next_window, sent_messages
 
 MIN_RUNS = 2
 """Cells that must have run well before proposals are taken."""
@@ -131,10 +130,7 @@ class _Explorer:
 
     async def run(self, session: Runs) -> None:
         for number in range(1, self._asking.turns + 1):
-            reply = await self._ask(number)
-            end: ExplorationEnd | None = "context_overflow"
-            if reply is not None:
-                end = await self._take(reply, number, session)
+            end = await self._take(await self._ask(number), number, session)
             if end is not None:
                 self._ended_by = end
                 return
@@ -154,22 +150,24 @@ class _Explorer:
             ended=datetime.now(UTC),
         )
 
-    async def _ask(self, number: int) -> ChatReply | None:
-        """The next reply; None when the conversation no longer fits."""
+    async def _ask(self, number: int) -> ChatReply:
+        """The next reply; where the conversation is too long for the server, to as much of it as it takes."""
         self._window = next_window(self.messages, self._window, self._config.context_chars)
-        request = ChatRequest(
-            model=self._config.model,
-            messages=sent_messages(self.messages, self._window, number),
-            sampling=self._config.sampling,
-            tools=prompts.explore_tools(self._config),
-            sample_index=self._index,
-        )
-        try:
-            reply = await self._client.complete(request)
-        except ContextOverflow:
-            return None
+        reply = await as_long_as_taken(self._send, self._window, number)
         self.messages.append(RecordedMessage.of(reply, number))
         return reply
+
+    async def _send(self, window: int, number: int) -> ChatReply:
+        self._window = window
+        return await self._client.complete(
+            ChatRequest(
+                model=self._config.model,
+                messages=sent_messages(self.messages, window, number),
+                sampling=self._config.sampling,
+                tools=prompts.explore_tools(self._config),
+                sample_index=self._index,
+            )
+        )
 
     async def _take(self, reply: ChatReply, number: int, session: Runs) -> ExplorationEnd | None:
         proposed = read_proposals(reply.message)

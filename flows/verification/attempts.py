@@ -17,7 +17,7 @@ Role = Literal["gold", "independent", "reference"]
 Outcome = Literal["answered", "no_answer", "code_failed", "no_code", "context_overflow", "model_error", "sandbox_lost"]
 """answered: a cell that ended well submitted. no_answer: code ran, its last cell ended well, nothing was submitted.
 code_failed: the attempt ended on a cell that failed. no_code: no reply held code. The rest name what broke off the
-attempt from outside."""
+attempt from outside: no answer of the model, and so nothing that a verdict could rest on."""
 EndedBy = Literal[
     "submission", "turn_limit", "rejection_limit", "program_end", "context_overflow", "model_error", "sandbox_lost"
 ]
@@ -321,8 +321,8 @@ class Trace(Frozen):
 
     @property
     def broken_off(self) -> bool:
-        """Whether the attempt ended for a reason outside it, so that a new try may end otherwise."""
-        return self.outcome in ("model_error", "sandbox_lost")
+        """Whether the attempt ended for a reason outside it, so that it says nothing about the question."""
+        return self.outcome in ("context_overflow", "model_error", "sandbox_lost")
 
     @property
     def rejected(self) -> int:

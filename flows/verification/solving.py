@@ -29,9 +29,11 @@ from flows.verification.verdicts import Ballot, Verdict
 
 RUN_WIDE_KINDS = frozenset(
     {"unknown_model_name", "missing_key", "wrong_key", "payment_required", "model_not_found", "wrong_endpoint"}
-    | {"unreachable", "budget", "unknown_price", "unbounded", "breaker_open", "server_wait"}
+    | {"unreachable", "budget", "unknown_price", "unbounded", "breaker_open", "server_wait", "max_tokens"}
 )
 """Model errors that will meet every other question too: there is no sense in asking on."""
+LASTING_KINDS = RUN_WIDE_KINDS | {"context_overflow", "request_too_large", "bad_request", "refused"}
+"""Model errors that another try at the same question would meet again."""
 
 OpenSession = Callable[[], AbstractAsyncContextManager[SessionLike]]
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from blocks.chat.errors import ContextOverflow
-from blocks.chat.models import ChatClient, ChatRequest, Sampling
+from blocks.chat.errors import ContextOverflow, TooLong
+from blocks.chat.models import ChatClient, ChatReply, ChatRequest, Sampling
 from blocks.errors import SandboxError, SandboxUnavailable, TrigpointError, UserError
 from blocks.sandboxes.models import CellResult, Submission
 from flows.verification import prompts
@@ -33,7 +33,7 @@ from flows.verification.feedback import cell_feedback
 from flows.verification.grounding import ground_notes
 from flows.verification.prompts import Task
 from flows.verification.replies import Parsed, read_reply
-from flows.verification.window import next_window, sent_messages
+from flows.verification.window import as_long_as_taken, next_window, sent_messages
 
 
 class SessionLike(Protocol):
@@ -160,6 +160,16 @@ def trace_error(error: TrigpointError) -> TraceError:
     )
 
 
+def _unshortened(error: TooLong, number: int) -> TraceError:
+    """How an attempt ends whose conversation is too long, with nothing left that could be left out."""
+    told = trace_error(error)
+    if number > 1:
+        return told
+    return told.model_copy(
+        update={"message": f"{told.message} It is the first request: nothing can be left out of it."}
+    )
+
+
 class _Attempt:
     """The state of one attempt while it runs."""
 
@@ -195,12 +205,12 @@ class _Attempt:
         return end
 
     async def _turn(self, number: int) -> _End | None:
-        self._window = next_window(self.messages, self._window, self._config.context_chars)
-        request = _request(self.messages, self.turns, number, self._window, self._config, self._index)
         try:
-            reply = await self._client.complete(request)
+            reply = await self._reply(number)
         except ContextOverflow as error:
-            return _End("context_overflow", "context_overflow", trace_error(error))
+            return _End("context_overflow", "context_overflow", _unshortened(error, number))
+        except TooLong as error:
+            return _End("model_error", "model_error", _unshortened(error, number))
         except TrigpointError as error:
             return _End("model_error", "model_error", trace_error(error))
         self.messages.append(RecordedMessage.of(reply, number))
@@ -209,6 +219,17 @@ class _Attempt:
         if parsed.code is None:
             return self._rejected(turn, parsed)
         return await self._ran(turn, parsed, parsed.code)
+
+    async def _reply(self, number: int) -> ChatReply:
+        """The next reply; where the conversation is too long for the server, to as much of it as it takes."""
+        self._window = next_window(self.messages, self._window, self._config.context_chars)
+        return await as_long_as_taken(self._send, self._window, number)
+
+    async def _send(self, window: int, number: int) -> ChatReply:
+        self._window = window
+        return await self._client.complete(
+            _request(self.messages, self.turns, number, window, self._config, self._index)
+        )
 
     def _begun(self, parsed: Parsed, number: int) -> Turn:
         return Turn(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
@@ -84,32 +84,37 @@ class Tally:
     cut_off: int = 0
 
 
+@lru_cache(maxsize=10_000)
 def full_verdict(tally: Tally, planned: int, need: int) -> VerdictName:
     """The verdict on a question whose gold trace, if it has one, answered, and whose planned traces have all ended.
 
     verified: the gold answer's cluster has the quorum, `need`; where there is no gold trace, any cluster.
-    hint_misleading: another cluster has it. budget: the traces cut off could have completed a quorum. ambiguous: enough
+    hint_misleading: another cluster has it. budget: the verdict hangs on traces that were cut off. ambiguous: enough
     traces answered, or so many differently that no quorum is left for them. execution_failed, too_hard: too few
     answered, mostly because code failed, or else because none was found.
     """
+    if tally.cut_off:
+        # What a server or a sandbox did is no answer: a verdict stands only where no end of theirs could change it.
+        return early_verdict(replace(tally, cut_off=0), planned, need) or "budget"
     if tally.agree >= need:
         return "verified"
     if tally.largest >= need:
         return "hint_misleading"
-    if tally.largest + tally.cut_off >= need:
-        return "budget"
     if tally.answered >= need or tally.answered - tally.largest > planned - need:
         return "ambiguous"
     return "execution_failed" if tally.failed > tally.no_answer else "too_hard"
 
 
+@lru_cache(maxsize=10_000)
 def early_verdict(tally: Tally, planned: int, need: int) -> VerdictName | None:
     """The verdict if it is the same however the remaining traces end; None while it is open."""
     remaining = planned - tally.answered - tally.no_answer - tally.failed - tally.cut_off
+    if not remaining:
+        return full_verdict(tally, planned, need)
     if tally.agree >= need:
         return "verified"
     if tally.largest >= need:
-        return None if tally.agree + remaining >= need else "hint_misleading"
+        return None if tally.agree + tally.cut_off + remaining >= need else "hint_misleading"
     if tally.largest + remaining >= need:
         return None
     found = {full_verdict(end, planned, need) for end in _ends(tally, remaining)}
@@ -117,19 +122,17 @@ def early_verdict(tally: Tally, planned: int, need: int) -> VerdictName | None:
 
 
 def _ends(tally: Tally, remaining: int) -> Iterator[Tally]:
-    """Every tally that the remaining traces can lead to."""
+    """Every tally that the remaining traces can lead to; one that is cut off leaves open what these differ in."""
     for answered in range(remaining + 1):
         for largest in range(max(tally.largest, min(1, answered)), tally.largest + answered + 1):
             for failed in range(remaining - answered + 1):
-                for no_answer in range(remaining - answered - failed + 1):
-                    yield replace(
-                        tally,
-                        largest=largest,
-                        answered=tally.answered + answered,
-                        failed=tally.failed + failed,
-                        no_answer=tally.no_answer + no_answer,
-                        cut_off=tally.cut_off + remaining - answered - failed - no_answer,
-                    )
+                yield replace(
+                    tally,
+                    largest=largest,
+                    answered=tally.answered + answered,
+                    failed=tally.failed + failed,
+                    no_answer=tally.no_answer + remaining - answered - failed,
+                )
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 The record stays whole. Which turns are left out depends on the conversation alone, so a repeated run sends the same.
 Turns go out whole, so a call and its result are never parted. When the budget is passed, the window moves on by more
-than it must: moving it at every turn would spoil the provider's prompt cache every time.
+than it must: moving it at every turn would spoil the provider's prompt cache every time. Where a server finds what is
+sent too long all the same, it moves on further.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from blocks.chat.models import Message, ToolCall
+from blocks.chat.errors import MissingFromJournal, TooLong
+from blocks.chat.models import ChatReply, Message, ToolCall
 from flows.verification import prompts
 from flows.verification.attempts import RecordedMessage
 from flows.verification.replies import TOOL_NAME, call_code, split_thinking
@@ -37,6 +39,34 @@ def next_window(messages: Sequence[RecordedMessage], first: int, budget: int) ->
         total -= sizes.get(first, 0)
         first += 1
     return first
+
+
+async def as_long_as_taken(send: Callable[[int, int], Awaitable[ChatReply]], first: int, before: int) -> ChatReply:
+    """The reply to a conversation; where the server finds it too long, to half as many turns, and so on to the last.
+
+    Args:
+        send: Sends what a window beginning at its first argument leaves, for the reply that opens its second.
+        first: The earliest turn to send.
+        before: The turn whose reply is asked for.
+
+    Raises:
+        TooLong: Nothing more can be left out.
+        ChatError: As of `send`.
+    """
+    missing: MissingFromJournal | None = None
+    while True:
+        turns = before - first
+        try:
+            return await send(first, before)
+        except MissingFromJournal as error:
+            # What a server found too long was never answered: a recording has only what was sent in its place.
+            missing = missing or error
+            if turns < 2:
+                raise missing from None
+        except TooLong:
+            if turns < 2:
+                raise
+        first = before - turns // 2
 
 
 def sent_messages(

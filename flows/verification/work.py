@@ -18,7 +18,7 @@ from flows.questions.records import Question
 from flows.verification.attempts import Role, Trace, TraceError, Turn
 from flows.verification.prompts import Task
 from flows.verification.records import DatasetRef, Episode, EpisodePlan, make_episode
-from flows.verification.solving import RUN_WIDE_KINDS, Solution, SolveConfig, Solver
+from flows.verification.solving import LASTING_KINDS, RUN_WIDE_KINDS, Solution, SolveConfig, Solver
 from flows.verification.trace_loop import SessionLike
 
 
@@ -147,7 +147,7 @@ class QuestionWork:
                 started=started,
             )
         obstacle = solution.obstacle
-        worth = obstacle is not None and not obstacle.users and obstacle.kind not in RUN_WIDE_KINDS
+        worth = obstacle is not None and not obstacle.users and obstacle.kind not in LASTING_KINDS
         raise CutOff(verdict.explanation, again=worth)
 
     @property

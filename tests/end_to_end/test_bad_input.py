@@ -111,11 +111,15 @@ def test_question_file_with_bad_lines(tmp_path: Path, command: Command, model: M
     assert command.verdicts() == {"good/How many rows?": "verified", "good/How many rows, silently?": "too_hard"}
 
 
-def test_context_overflow_is_a_verdict(tmp_path: Path, command: Command, model: ModelServer) -> None:
+def test_context_overflow_is_no_verdict(tmp_path: Path, command: Command, model: ModelServer) -> None:
+    """A server's refusal is no answer of the model: the question stays open, and the server's words are told."""
     (tmp_path / "good.csv").write_text(GOOD)
     done = command(tmp_path / "good.csv", "--ask", "How many rows?", "--ask", "Make it overflow", *live(model))
-    assert done.returncode == 0
-    assert command.verdicts() == {"good/How many rows?": "verified", "good/Make it overflow": "too_hard"}
+    assert done.returncode == 1
+    assert command.verdicts() == {"good/How many rows?": "verified"}
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "context_overflow" in said
+    assert "It is the first request: nothing can be left out of it." in said
 
 
 def test_a_wrong_key_stops_the_asking_and_keeps_what_is_done(tmp_path: Path, command: Command) -> None:

@@ -198,7 +198,6 @@ async def test_what_will_not_change_is_asked_once(
         ),
         ("ollama", 400, {"error": "the input length exceeds the context length"}, None, None),
         ("ollama", 500, {"error": "prompt too long; exceeded max context length by 12 tokens"}, None, None),
-        ("compatible", 413, "<html>Request Entity Too Large</html>", None, None),
     ],
 )
 async def test_a_conversation_that_does_not_fit(

@@ -43,7 +43,7 @@ PASSING = (
 LASTING = (
     (error(402), "payment_required"),
     (error(404, {"error": {"message": "model not found"}}), "model_not_found"),
-    (error(413), "context_overflow"),
+    (error(413), "request_too_large"),
     (error(400, OVER), "context_overflow"),
     (error(451), "refused"),
     (error(422), "bad_request"),

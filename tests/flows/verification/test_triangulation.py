@@ -358,6 +358,33 @@ def test_an_early_verdict_among_equal_traces_is_the_full_run_s_and_comes_as_soon
     assert checked > planned**2
 
 
+@cache
+def uncut_ends(planned: int, gold: int | None, others: tuple[int, ...], n: int, f: int) -> frozenset[VerdictName]:
+    """The verdicts of all full runs that go on from here with nothing cut off; `gold` as in `all_ends`."""
+    if (gold or 0) + sum(others) + n + f == planned:
+        return all_ends(planned, gold, others, n, f, 0)
+    found = uncut_ends(planned, gold, others, n + 1, f) | uncut_ends(planned, gold, others, n, f + 1)
+    if gold is not None:
+        found |= uncut_ends(planned, gold + 1, others, n, f)
+    for grown in {tuple(sorted((*others[:at], size + 1, *others[at + 1 :]))) for at, size in enumerate(others)}:
+        found |= uncut_ends(planned, gold, grown, n, f)
+    return found | uncut_ends(planned, gold, tuple(sorted((*others, 1))), n, f)
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+@pytest.mark.parametrize("planned", range(3, 8))
+def test_a_verdict_stands_only_where_no_trace_that_was_cut_off_could_change_it(planned: int, hinted: bool) -> None:
+    """What a server refused is no answer: whatever those traces had said, it would have been the same."""
+    need = quorum(planned, hinted=hinted)
+    for gold, n, f, other in itertools.product(range(planned + 1 if hinted else 1), *[range(planned + 1)] * 3):
+        x = planned - gold - n - f - other
+        for others in set(partitions(other, other)) if x > 0 else ():
+            possible = uncut_ends(planned, gold if hinted else None, others, n, f)
+            tally = tally_of(gold, others, n, f, x) if hinted else equal_tally(others, n, f, x)
+            stands = full_verdict(tally, planned, need)
+            assert stands == (next(iter(possible)) if len(possible) == 1 else "budget")
+
+
 SYMBOLS = ["g", "a", "b", "n", "f", "x"]
 
 

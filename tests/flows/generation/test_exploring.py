@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blocks.chat.errors import WrongKey
+from blocks.chat.errors import ChatError, ContextOverflow, RequestTooLarge, WrongKey
 from flows.generation.exploring import FRUITLESS
 from flows.generation.generating import generate
 from flows.generation.recipes import Asking, Batch, Recipe, Workplace
@@ -202,4 +202,45 @@ async def test_run_again_the_journal_answers_everything(bench: Bench, asking: As
 async def test_a_wrong_key_is_raised_as_it_is(bench: Bench, asking: Asking) -> None:
     place, _ = await bench(lambda _: error(401))
     with pytest.raises(WrongKey):
+        await explored(place, asking)
+
+
+NGINX = error(413, "<html><h1>413 Request Entity Too Large</h1></html>")
+OVERFLOW = error(400, {"error": {"message": "prompt is too long: 213462 tokens > 200000 maximum"}})
+
+
+@pytest.mark.parametrize("refusal", [NGINX, OVERFLOW])
+async def test_a_conversation_that_is_too_long_goes_on_with_its_latest_turns(
+    bench: Bench, asking: Asking, refusal: Answer
+) -> None:
+    def behave(ask: Ask) -> Answer:
+        if len(ask.messages) > 5:
+            return refusal
+        ran = [number for number in (1, 2) if f"look {number}" in str(ask.messages[2:])]
+        if 2 in ran:
+            return Answer(content=json_block({"questions": [MEAN_TALL, MISSING]}))
+        return Answer(content=code_block(f"print('look {len(ran) + 1}')"))
+
+    place, server = await bench(behave)
+    batch = await explored(place, asking)
+    assert len(batch.questions) == 2
+    assert [len(ask.messages) for ask in server.asks] == [2, 4, 6, 4]
+
+
+@pytest.mark.parametrize(("refusal", "kind"), [(NGINX, RequestTooLarge), (OVERFLOW, ContextOverflow)])
+@pytest.mark.parametrize("turns", [0, 2])
+async def test_what_a_server_refuses_makes_no_batch(
+    bench: Bench, asking: Asking, refusal: Answer, kind: type[ChatError], turns: int
+) -> None:
+    """A batch without questions would be kept as all that the model had to say."""
+    looked: set[str] = set()
+
+    def behave(ask: Ask) -> Answer:
+        if len(looked) < turns:
+            looked.add(ask.key)
+            return Answer(content=LOOKS[0])
+        return refusal
+
+    place, _ = await bench(behave)
+    with pytest.raises(kind, match=r"413 Request Entity Too Large|213462 tokens"):
         await explored(place, asking)

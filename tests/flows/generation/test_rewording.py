@@ -147,6 +147,19 @@ async def test_a_model_that_cannot_be_asked_is_said(bench: Bench, asking: Asking
     assert type(caught.value).__name__ == "WordingCutOff"
 
 
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("words", ["prompt is too long: 213462 tokens > 200000 maximum", "the image is too large"])
+async def test_a_refusal_of_the_server_leaves_no_wording_out_for_good(bench: Bench, asking: Asking, words: str) -> None:
+    """Kept as a wording that led to no answer, it would never be tried again."""
+    refused = error(400, {"error": {"message": words}})
+    place, _ = await bench(
+        by_part({WORDS: lambda _: Answer(content=json_block({"wordings": [GOOD]}))}, lambda _: refused)
+    )
+    with pytest.raises(Exception, match=words) as caught:
+        await run(place, asking, question(2.0, PLAIN + " "))
+    assert type(caught.value).__name__ == "WordingCutOff"
+
+
 @pytest.mark.parametrize(
     ("plain", "words", "missing"),
     [

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
@@ -21,6 +22,7 @@ from prefect.states import Completed, Failed
 from blocks.command_line import run_flow
 from blocks.dataset_source import DatasetSource, source_for
 from blocks.errors import SandboxError, TrigpointError
+from blocks.held import when_free
 from blocks.progress import PERIOD_S, ProgressArtifact
 from blocks.sandboxes import SandboxPool
 from blocks.settings import settings
@@ -29,7 +31,7 @@ from blocks.storage import kept, keyed, shared_storage
 from blocks.watched import watched
 from blocks.workbench import prewarm, sandbox_pool
 from flows.display.transfers import Transfers, artifact_rows, print_downloads
-from flows.runs.downloads import DownloadReport, DownloadRow, failed_row, row_of, settled_row
+from flows.runs.downloads import DownloadReport, DownloadRow, failed_row, row_before, settled_row
 from flows.runs.reports import run_name
 from flows.sharing.share import HomeShare
 from flows.tables.arrivals import Arrival, DatasetWork
@@ -84,21 +86,21 @@ async def download(
         options: How datasets are fetched and judged.
     """
     run, shelf, view = run_name(flow_run.id), Shelf(settings().home), Transfers()
-    texts = named_sources(sources or [], list_file)
-    with shelf.alone(), view.live():
-        async with shared_storage() as objects:
+    texts, logs = named_sources(sources or [], list_file), settings().home / "logs" / run
+    with view.live():
+        async with when_free(shelf.alone, shelf.incoming, view.warn), shared_storage() as objects:
             share = HomeShare(objects, settings().home)
             await share.exchange_datasets(view.warn)
-            found, rows = await _list_all(texts, view, options)
+            found, rows = await _list_all(texts, view, options, logs)
             async with sandbox_pool(options.pool()) as pool:
-                rows += await _fetch_all(found, shelf, share, pool, view, options)
+                rows += await _fetch_all(found, shelf, share, pool, view, options, logs)
     report = DownloadReport(run=run, rows=tuple(rows))
     await acreate_table_artifact(artifact_rows(report.rows), key="downloads", description=f"{run}: {report.sentence()}")
     return (Failed if report.exit_code == 2 else Completed)(message=report.sentence(), data=report)
 
 
 async def _list_all(
-    texts: Sequence[str], view: Transfers, options: DownloadOptions
+    texts: Sequence[str], view: Transfers, options: DownloadOptions, logs: Path
 ) -> tuple[list[Listed], list[DownloadRow]]:
     """Every dataset of every source, each reference once; and a row for each source that could not be listed."""
     free = asyncio.Semaphore(options.parallel)
@@ -109,7 +111,7 @@ async def _list_all(
                 source = await source_for(text, check_version=options.refresh, max_bytes=options.limits().max_bytes)
                 return [(source, reference) for reference in await source.references()]
             except Exception as error:  # One bad source never stops the others.
-                return view.finished(failed_row(text, error))
+                return view.finished(failed_row(text, error, logs))
 
     found: dict[str, Listed] = {}
     failed = []
@@ -129,6 +131,7 @@ async def _fetch_all(
     pool: SandboxPool,
     view: Transfers,
     options: DownloadOptions,
+    logs: Path,
 ) -> list[DownloadRow]:
     """The rows. They are fetched side by side and settled in order, so of two duplicates the first is kept."""
     free, done = asyncio.Semaphore(options.parallel), ProgressArtifact(len(found), "Datasets")
@@ -160,17 +163,15 @@ async def _fetch_all(
                 await share.give_dataset(row.dataset)
             return row
         except Exception as error:  # One bad dataset never stops the others.
-            return failed_row(listed[1].id, error)
+            return failed_row(listed[1].id, error, logs)
 
     rows, todo = [], []
     for source, reference in found:
-        trusted = not options.refresh or reference.version
-        held = await asyncio.to_thread(shelf.holding, reference) if trusted else None
-        if held is None:
+        row = await asyncio.to_thread(row_before, shelf, reference, options.refresh, logs)
+        if row is None:
             todo.append((source, reference))
         else:
-            there = Arrival(reference=reference, card=held.card)
-            rows.append(view.finished(row_of(there, "already there", dataset=held.slug)))
+            rows.append(view.finished(row))
     await done.advance(len(rows))
     arriving = [asyncio.create_task(arrive(*listed)) for listed in todo]
     ticker = asyncio.create_task(_tick(done, view))

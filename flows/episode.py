@@ -19,7 +19,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from blocks.command_line import run_flow
-from blocks.errors import TrigpointError
+from blocks.held import when_free
 from blocks.progress import ProgressArtifact
 from blocks.settings import settings
 from blocks.storage import kept, keyed, shared_storage
@@ -30,7 +30,7 @@ from flows.display.closing import print_closing
 from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
 from flows.generation.first import gather_or_make
-from flows.runs.logs import dataset_log
+from flows.runs.logs import dataset_log, told
 from flows.runs.reports import DatasetReport, RunReport, run_name
 from flows.samples.recording import JOURNAL, jobs_of
 from flows.sharing.share import HomeShare
@@ -40,7 +40,7 @@ from flows.verification.desk import Keeper, incidents_of, set_out, sort_question
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import Episode
 from flows.verification.store import EpisodeStore
-from flows.verification.work import CutOff, QuestionWork, row_of, unfinished_row
+from flows.verification.work import CutOff, QuestionWork, row_of, settled_rows, unfinished_row
 
 DEFAULTS = EpisodeOptions()
 
@@ -86,21 +86,20 @@ async def dataset_episodes(
         run: Name of the run, for its logs.
     """
     home, record = settings().home, read_dataset(Path(dataset), slug=slug)
-    path, logs = home / "episodes" / f"{record.slug}.jsonl", home / "logs" / run
-    with current_board() as board, dataset_log(logs, record.slug) as log, EpisodeStore(path) as store:
-        async with shared_storage() as objects, workbench(options.pool(), options.model_spec(JOURNAL)) as bench:
+    path, logs, spec = home / "episodes" / f"{record.slug}.jsonl", home / "logs" / run, options.model_spec(JOURNAL)
+    with current_board() as board, dataset_log(logs, record.slug) as log:
+        alone = when_free(partial(EpisodeStore, path), path, board.warn)
+        async with alone as store, shared_storage() as objects, workbench(options.pool(), spec) as bench:
             share = HomeShare(objects, home).of(record)
             taken, keeper = await share.take(store), Keeper(store, share)
             config, image = options.solve_config(bench.model), await bench.pool.runtime.identity()
-            asked = await gather_or_make(record, Path(questions) if questions else None, ask, home, bench.pool, image)
+            asked = await gather_or_make(record, questions, ask, home, bench.pool, image, board.warn)
             await share.give_questions()
-            problems = (*asked.problems, *store.problems, *taken)
-            for problem in problems:
-                board.warn(problem)
             agenda = sort_questions(asked.questions, record, config, store, endpoint=bench.endpoint, image_digest=image)
+            board.warn_all(problems := (*asked.problems, *store.problems, *taken))
             todo = agenda.todo[: options.most_questions]
-            board.dataset(record.slug, total=len(agenda.finished) + len(todo), phase="opening the sandbox")
-            rows = [board.finished(row_of(episode, cached=True)) for episode in agenda.finished]
+            board.dataset(record.slug, total=agenda.settled + len(todo), phase="opening the sandbox")
+            rows = [board.finished(row) for row in settled_rows(record.slug, agenda.finished, agenda.left)]
             incidents: tuple[str, ...] = ()
             if todo:
                 async with bench.pool.open(record.path, slug=record.slug, rules=record.reading) as sandbox:
@@ -139,11 +138,11 @@ async def _answer_all(
 async def _answer(work: QuestionWork, slug: str, keeper: Keeper) -> QuestionRow:
     try:
         line = await kept(answer_question)(work.question.id, work.plan.key, work)
+        episode = Episode.from_line(line.encode())
     except CutOff:
         return unfinished_row(slug, work.question.id, work.solution)
     except Exception as error:  # A defect of ours in one question must not cost the others.
-        return unfinished_row(slug, work.question.id, None, f"{type(error).__name__}: {error}")
-    episode = Episode.from_line(line.encode())
+        return unfinished_row(slug, work.question.id, None, work.unforeseen(error))
     await keeper.keep(episode)
     return row_of(episode, cached=work.solution is None)
 
@@ -176,9 +175,10 @@ async def episode(
                 return await dataset_episodes(
                     job.dataset, slug=job.slug, questions=job.questions, ask=ask or [], options=options, run=run
                 )
-            except TrigpointError as error:
-                board.warn(str(error))
-                return DatasetReport(dataset=job.dataset, error=str(error))
+            except Exception as error:  # One bad dataset never stops the others.
+                said = told(error, settings().home / "logs" / run, job.name)
+                board.warn(said)
+                return DatasetReport(dataset=job.dataset, error=said)
 
     with current_board() as board:
         async with shared_storage() as objects:

@@ -75,20 +75,21 @@ async def experiment(
 
 async def _run(inputs: Inputs, options: ExperimentOptions) -> ExperimentReport | CheckReport:
     """Ask the rows that have no answer yet, or only check all of them."""
-    with current_tally() as tally, open_experiment(inputs, options, settings().home) as work:
-        for note in work.notes:
-            tally.warn(note)
-        desk_of = model_desk(
-            base_url=options.base_url,
-            timeout_s=options.timeout,
-            in_flight=options.concurrency,
-            warn=tally.warn,
-            spending=options.spending(),
-        )
-        async with desk_of as desk:
-            if options.validate_only:
-                return await Checker(work, desk.seat, desk.listed).check()
-            report = await _asked(work, desk, tally)
+    with current_tally() as tally:
+        async with open_experiment(inputs, options, settings().home, tally.warn) as work:
+            for note in work.notes:
+                tally.warn(note)
+            desk_of = model_desk(
+                base_url=options.base_url,
+                timeout_s=options.timeout,
+                in_flight=options.concurrency,
+                warn=tally.warn,
+                spending=options.spending(),
+            )
+            async with desk_of as desk:
+                if options.validate_only:
+                    return await Checker(work, desk.seat, desk.listed).check()
+                report = await _asked(work, desk, tally)
     await acreate_markdown_artifact(comparison_page(report), key="comparison", description=report.sentence())
     return report
 

@@ -83,8 +83,9 @@ async def nightly(
         with current_tally() as tally:
             await share.exchange_datasets(tally.warn)
             shift = Shift(
-                start, _outage, tally.warn, allowance, options, question, episode, home=home, build=build, share=share
-            )
+                start, _outage, tally.warn, allowance, options, question, episode,
+                home=home, build=build, share=share, logs=home / "logs" / run,
+            )  # fmt: skip
             rows = await _all(shift, tally)
     report = NightReport(run=run, download=fetched, rows=tuple(rows))
     await acreate_markdown_artifact(report.page(), key="nightly", description=report.sentence())

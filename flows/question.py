@@ -22,7 +22,8 @@ from prefect.states import Completed, Failed
 from blocks.chat.errors import ModelAway
 from blocks.chat.models import ChatClient
 from blocks.command_line import run_flow
-from blocks.errors import TrigpointError, UserError
+from blocks.errors import UserError
+from blocks.held import when_free
 from blocks.sandboxes import SandboxPool
 from blocks.settings import settings
 from blocks.storage import kept, keyed, shared_storage
@@ -37,6 +38,7 @@ from flows.generation.steps import Sources, Step
 from flows.generation.workplace import open_workplace
 from flows.questions.contamination import Benchmarks, shared_benchmarks
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
+from flows.runs.logs import told
 from flows.runs.reports import run_name
 from flows.samples.recording import bundled_jobs
 from flows.sharing.share import DatasetShare, HomeShare
@@ -82,13 +84,14 @@ async def make_questions(name: str, key: str, make: Callable[[str], Awaitable[Ba
 
 @watched
 @flow(name="dataset-questions", flow_run_name="{slug}")
-async def dataset_questions(dataset: str, *, slug: str | None, options: QuestionOptions) -> DatasetQuestions:
+async def dataset_questions(dataset: str, *, slug: str | None, options: QuestionOptions, run: str) -> DatasetQuestions:
     """Make the questions of one dataset.
 
     Args:
         dataset: A CSV file, or a folder with data.csv.
         slug: Its short name; empty: from the file's.
         options: How.
+        run: Name of the run, for its logs.
     """
     record = read_dataset(Path(dataset), slug=slug)
     shelf = Shelf(settings().home / "questions", record.slug, record.key)
@@ -96,13 +99,13 @@ async def dataset_questions(dataset: str, *, slug: str | None, options: Question
     error = ""
     with current_tally() as tally:
         try:
-            async with shared_storage() as objects, _bench(options) as bench:
+            alone = when_free(shelf.alone, shelf.path, tally.warn)
+            async with alone, shared_storage() as objects, _bench(options) as bench:
                 share = HomeShare(objects, settings().home).of(record)
                 await share.exchange_questions(tally.warn)
                 await _make_all(record, shelf, share, bench, options, tally, rows)
-        except TrigpointError as failure:
-            # What other sources have made by now stays, and is told.
-            error = str(failure)
+        except Exception as failure:  # What other sources have made by now stays, and is told.
+            error = told(failure, settings().home / "logs" / run, record.slug)
             tally.warn(error)
     return DatasetQuestions(dataset=record.slug, file=str(shelf.path.absolute()), rows=tuple(rows), error=error)
 
@@ -163,21 +166,22 @@ async def question(
         datasets: CSV files, or folders with a data.csv; empty: the bundled ones.
         options: How questions are made.
     """
-    free = asyncio.Semaphore(options.parallel_datasets)
+    run, free = run_name(flow_run.id), asyncio.Semaphore(options.parallel_datasets)
 
     async def one(job: Job) -> DatasetQuestions:
         async with free:
             try:
-                return await dataset_questions(job.dataset, slug=job.slug, options=options)
-            except TrigpointError as error:
-                tally.warn(str(error))
-                return DatasetQuestions(dataset=job.dataset, error=str(error))
+                return await dataset_questions(job.dataset, slug=job.slug, options=options, run=run)
+            except Exception as error:  # One bad dataset never stops the others.
+                said = told(error, settings().home / "logs" / run, job.name)
+                tally.warn(said)
+                return DatasetQuestions(dataset=job.dataset, error=said)
 
     with current_tally() as tally, shared_benchmarks(options.benchmarks, options.benchmark_words):
         async with shared_storage() as objects, _bench(options):
             await HomeShare(objects, settings().home).take_named(datasets, tally.warn)
             reports = await asyncio.gather(*map(one, _jobs(datasets)))
-    report = GenerationReport(run=run_name(flow_run.id), datasets=tuple(reports))
+    report = GenerationReport(run=run, datasets=tuple(reports))
     await acreate_table_artifact(report.table(), key="questions", description=f"{report.run}: {report.sentence()}")
     return (Failed if report.exit_code == 2 else Completed)(message=report.sentence(), data=report)
 

@@ -11,6 +11,7 @@ import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when
 from cyclopts import Parameter
 from prefect import State, flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from blocks.command_line import run_flow
@@ -22,6 +23,7 @@ from flows.display.overview import print_report, report_page
 from flows.overview.gathering import gather_report
 from flows.overview.options import ReportOptions
 from flows.overview.records import HomeReport
+from flows.runs.reports import run_name
 
 DEFAULTS = ReportOptions()
 
@@ -44,7 +46,7 @@ async def report(*, options: Annotated[ReportOptions, Parameter(name="*")] = DEF
 
 async def _gathered(options: ReportOptions) -> HomeReport:
     async with visited_store() as journal:
-        return await gather_report(journal, settings().home, options)
+        return await gather_report(journal, settings().home, options, run_name(flow_run.id))
 
 
 def _without_a_run(given: Mapping[str, Any]) -> int:

@@ -18,7 +18,7 @@ from prefect.states import Completed, Failed
 
 from blocks.command_line import run_flow
 from blocks.containers import Containers
-from blocks.errors import SandboxUnavailable, TrigpointError
+from blocks.errors import SandboxUnavailable
 from blocks.flow_runs import crash, find_run, heartbeat_s, runs_of, unfinished_runs
 from blocks.remains import Box, Run, silence_s
 from blocks.settings import settings
@@ -26,6 +26,7 @@ from blocks.slots import dead_holders, reclaim_slots
 from blocks.stopping import stop_run
 from blocks.store import installed_store
 from blocks.watched import watched
+from flows.runs.logs import told
 from flows.runs.reports import run_name
 from flows.tidying.keeping import tidy_files, tidy_folders, tidy_journal
 from flows.tidying.options import UpkeepOptions
@@ -137,17 +138,17 @@ async def upkeep(
             runner is dead; may be given several times. Nothing else is done then.
         options: What may be done, and how patiently.
     """
-    containers = Containers(options.docker_host)
+    run, containers = run_name(flow_run.id), Containers(options.docker_host)
     try:
-        rows = await (_stop_all(stop, containers, options) if stop else _tidy(containers, options))
+        rows = await (_stop_all(stop, containers, options, run) if stop else _tidy(containers, options, run))
     finally:
         containers.close()
-    report = UpkeepReport(run=run_name(flow_run.id), applied=options.apply or bool(stop), rows=tuple(rows))
+    report = UpkeepReport(run=run, applied=options.apply or bool(stop), rows=tuple(rows))
     await acreate_table_artifact(report.table(), key="upkeep", description=f"{report.run}: {report.sentence()}")
     return (Failed if report.exit_code == 2 else Completed)(message=report.sentence(), data=report)
 
 
-async def _tidy(containers: Containers, options: UpkeepOptions) -> list[Row]:
+async def _tidy(containers: Containers, options: UpkeepOptions, run: str) -> list[Row]:
     rows = []
     try:
         boxes = await containers.boxes()
@@ -155,26 +156,27 @@ async def _tidy(containers: Containers, options: UpkeepOptions) -> list[Row]:
         boxes = None
         get_run_logger().warning("Containers are left alone: %s", error)
     runs = await unfinished_runs(spare=str(flow_run.id))
-    scene = Scene(options, datetime.now(UTC), containers, runs, boxes)
+    scene, logs = Scene(options, datetime.now(UTC), containers, runs, boxes), settings().home / "logs" / run
     for chore in CHORES:
         try:
             rows += await chore(scene)
         except Exception as error:  # One chore that fails never stops the others.
-            name = chore.__name__.replace("_", " ")
-            rows.append(Row(what=name, which="all", why="it broke off", problem=f"{type(error).__name__}: {error}"))
+            name, problem = chore.__name__.replace("_", " "), told(error, logs, "upkeep")
+            rows.append(Row(what=name, which="all", why="it broke off", problem=problem))
     return rows
 
 
-async def _stop_all(names: list[str], containers: Containers, options: UpkeepOptions) -> list[Row]:
+async def _stop_all(names: list[str], containers: Containers, options: UpkeepOptions, run: str) -> list[Row]:
     """A row for each run that was to be stopped; a name that means none stops no other."""
     usable, rows = await _usable(containers), []
     for name in names:
         try:
-            run = await find_run(name)
-            why = await stop_run(run, usable, options.grace)
-            rows.append(Row(what="stop run", which=run.label, why=why, done=True))
-        except TrigpointError as error:
-            rows.append(Row(what="stop run", which=name, why="", problem=str(error)))
+            found = await find_run(name)
+            why = await stop_run(found, usable, options.grace)
+            rows.append(Row(what="stop run", which=found.label, why=why, done=True))
+        except Exception as error:  # One run that cannot be stopped never keeps another from it.
+            problem = told(error, settings().home / "logs" / run, "upkeep")
+            rows.append(Row(what="stop run", which=name, why="", problem=problem))
     return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -71,6 +71,11 @@ class Board:
     def warn(self, message: str) -> None:
         """A sentence the user should not miss; stays on screen."""
         self.console.print(Text(f"! {message}", style="yellow"))
+
+    def warn_all(self, messages: Iterable[str]) -> None:
+        """Several such sentences."""
+        for message in messages:
+            self.warn(message)
 
     def dataset(self, slug: str, *, total: int, phase: str) -> None:
         """A dataset with that many questions enters a phase."""

@@ -21,6 +21,7 @@ def report_page(report: HomeReport) -> str:
     standings = [(each.dataset, str(each.questions), str(each.open), _verdicts(each)) for each in report.datasets]
     counts = ("questions", "open")
     lines += ["", *markdown_table(("dataset", *counts, "episodes"), standings, numbers=counts)]
+    lines += [f"- {cell(f'{each.dataset}: {each.problem}')}" for each in report.datasets if each.problem]
     return "\n".join(lines)
 
 
@@ -44,6 +45,9 @@ def print_report(report: HomeReport, *, console: Console | None = None) -> None:
         for each in report.datasets:
             table.add_row(Text(each.dataset), Text(_verdicts(each)), str(each.questions), str(each.open))
         console.print(table)
+    for each in report.datasets:
+        if each.problem and each.verdicts:
+            console.print(Text(f"! {each.dataset}: {each.problem}", style="yellow"), soft_wrap=True)
     console.print(Text(f"{report.sentence()}."), soft_wrap=True)
 
 
@@ -54,4 +58,4 @@ def _figures(line: Line) -> tuple[str, ...]:
 
 
 def _verdicts(each: DatasetStanding) -> str:
-    return each.problem or ", ".join(f"{count} {verdict}" for verdict, count in each.verdicts.items()) or "none"
+    return ", ".join(f"{count} {verdict}" for verdict, count in each.verdicts.items()) or each.problem or "none"

@@ -27,6 +27,7 @@ from flows.verification.attempts import CellRecord, RecordedMessage
 from flows.verification.feedback import cell_feedback
 from flows.verification.prompts import SAME_CELL, act_words
 from flows.verification.replies import Parsed, read_reply
+from flows.verification.samples import sample_number
 from flows.verification.trace_loop import sandbox_accident
 from flows.verification.window import as_long_as_taken, next_window, sent_messages
 
@@ -165,7 +166,7 @@ class _Explorer:
                 messages=sent_messages(self.messages, window, number),
                 sampling=self._config.sampling,
                 tools=prompts.explore_tools(self._config),
-                sample_index=self._index,
+                sample_index=sample_number("exploring", self._index),
             )
         )
 

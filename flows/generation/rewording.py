@@ -24,6 +24,7 @@ from flows.questions.contamination import Benchmarks
 from flows.questions.records import Question, content_key
 from flows.verification.attempts import CallFacts, Trace, UsageTotals
 from flows.verification.prompts import Task
+from flows.verification.samples import sample_number
 from flows.verification.trace_loop import run_trace
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?!\w)")
@@ -42,7 +43,8 @@ class WordingCutOff(TrigpointError):
 def rewording_key(batch_key: str, asking: Asking) -> str:
     """Identity of a reworded batch."""
     prompt = prompts.prompt_id("reword", asking.trace)
-    return content_key("rewording/1", batch_key, asking.model_dump(mode="json"), prompt.model_dump())
+    # 2: round trips have sample numbers of their own; before, a round trip was the call that verified its question.
+    return content_key("rewording/2", batch_key, asking.model_dump(mode="json"), prompt.model_dump())
 
 
 async def reword(batch: Batch, asking: Asking, benchmarks: Benchmarks | None, place: Workplace, key: str) -> Batch:
@@ -118,6 +120,7 @@ class _Desk:
                 model=self._asking.trace.model,
                 messages=prompts.reword_messages(question.text, self._asking.wordings, self._asking.naming),
                 sampling=self._asking.trace.sampling,
+                sample_index=sample_number("rewording"),
             )
         )
         usage = UsageTotals.of([CallFacts.of(reply)])
@@ -153,7 +156,8 @@ class _Desk:
         asked = question.model_copy(update={"text": text, "hint": None})
         task = Task(asked, self._place.dataset, self._place.profile)
         async with self._place.open_session() as session:
-            trace = await run_trace(self._client, session, task, self._asking.trace, sample_index=1)
+            sample = sample_number("round trip")
+            trace = await run_trace(self._client, session, task, self._asking.trace, sample_index=sample)
         if trace.broken_off:
             error = trace.error
             raise WordingCutOff(

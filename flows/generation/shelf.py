@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,9 +12,11 @@ from pydantic import Field, ValidationError
 
 from blocks.errors import UserError
 from blocks.frozen import Frozen
+from blocks.held import FileLock, briefly
+from blocks.newer import newer_in, newer_words
 from blocks.replaced import replacing
 from flows.generation.recipes import Batch
-from flows.questions.files import QuestionFile, read_questions
+from flows.questions.files import QuestionFile, QuestionFileError, read_questions
 from flows.questions.proving import Refusal
 from flows.questions.records import Question
 from flows.verification.attempts import UsageTotals
@@ -69,16 +71,40 @@ class Shelf:
     def __init__(self, folder: Path, slug: str, dataset_key: str) -> None:
         self.path = folder / f"{slug}.jsonl"
         self.report_path = folder / f"{slug}.report.json"
+        self._locks = folder.with_name("locks")
         self._slug = slug
         self._key = dataset_key
 
+    def alone(self) -> FileLock:
+        """Make questions about the dataset while no other run does; see `blocks.held.when_free`.
+
+        Raises:
+            Busy: Another run makes some.
+        """
+        return FileLock(self._locks / f"{self._slug}.making")
+
     def report(self) -> ShelfReport:
-        """The report; empty where there is none, where it is of another dataset, or where it cannot be read."""
+        """The report; empty where there is none, where it is of another dataset, or where it is damaged.
+
+        Raises:
+            QuestionFileError: A newer Trigpoint wrote it, or it cannot be read.
+        """
         empty = ShelfReport(dataset=self._slug, dataset_key=self._key)
-        with contextlib.suppress(FileNotFoundError, ValidationError):
+        try:
             found = ShelfReport.model_validate_json(self.report_path.read_bytes())
-            return found if found.dataset_key == self._key else empty
-        return empty
+        except FileNotFoundError:
+            return empty
+        except OSError as error:
+            raise QuestionFileError(
+                f"{self.report_path} cannot be read: {error.strerror}.", "Check it, or move it away."
+            ) from error
+        except ValidationError as error:
+            if (version := newer_in(error)) is None:
+                return empty
+            raise QuestionFileError(
+                f"{self.report_path} {newer_words(version)}.", "Use that one, or move the file away."
+            ) from error
+        return found if found.dataset_key == self._key else empty
 
     def done(self, key: str) -> SourceReport | None:
         """What an earlier run made by the same key, if all of it is still in the file."""
@@ -120,6 +146,10 @@ class Shelf:
             QuestionFileError: As `put`.
             UserError: As `put`.
         """
+        with self._writing():
+            self._adopt(part)
+
+    def _adopt(self, part: Part) -> None:
         entry = part.report
         kept = [each for each in self._own_or_foreign() if not self._made_by(each, entry.source)]
         others = tuple(source for source in self.report().sources if source.source != entry.source)
@@ -164,12 +194,17 @@ class Shelf:
             QuestionFileError: As `put`.
             UserError: As `put`.
         """
-        there = list(self._own_or_foreign())
-        keys = {each.key(self._key) for each in there}
-        ids = {each.id for each in there}
-        new = [each for each in questions if each.key(self._key) not in keys and each.id not in ids]
-        if new:
-            _replace(self.path, "".join(_line(each) for each in (*there, *new)))
+        with self._writing():
+            there = list(self._own_or_foreign())
+            keys = {each.key(self._key) for each in there}
+            ids = {each.id for each in there}
+            new = [each for each in questions if each.key(self._key) not in keys and each.id not in ids]
+            if new:
+                _replace(self.path, "".join(_line(each) for each in (*there, *new)))
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """What is read and written anew inside is not written by another run meanwhile."""
+        return briefly(self._locks / f"{self._slug}.writing")
 
     def _said(self, source: str) -> str:
         path = self._model_path(source)

@@ -46,6 +46,7 @@ class Asker:
         store: Keeps results.
         ended: Given the result of each row that ended; None: an earlier run had finished it.
         warn: Given what people may want to know at once.
+        log: Keeps the traceback of what nobody foresaw, and gives the sentence on it.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Asker:
         store: RowStore,
         ended: Callable[[Result | None], Awaitable[None]],
         warn: Callable[[str], None],
+        log: Callable[[Exception], str],
     ) -> None:
+        self._log = log
         self._drafter, self._options, self._store, self._ended, self._warn = drafter, options, store, ended, warn
         self._hopeless: dict[Place, str] = {}
         self._absences = Absences()
@@ -78,8 +81,8 @@ class Asker:
             draft = await self._drafter.draft(row)
         except JournalError:
             raise
-        except TrigpointError as error:
-            await self._keep(_failed(row, error))
+        except Exception as error:  # One bad row never stops the others.
+            await self._keep(_failed(row, self._foreseen(error)))
             return None
         if await self._known(draft):
             await self._ended(None)
@@ -140,7 +143,12 @@ class Asker:
             if isinstance(error, HOPELESS):
                 self._hopeless.setdefault(place, str(error))
             return _unsent(draft, error, window or getattr(error, "window", None))
+        except Exception as error:
+            return _unsent(draft, self._foreseen(error), window)
         return _result(draft, reply, [*warnings, *_reply(reply)], estimate, window)
+
+    def _foreseen(self, error: Exception) -> TrigpointError:
+        return error if isinstance(error, TrigpointError) else TrigpointError(self._log(error))
 
     async def _keep(self, result: Result) -> None:
         await self._store.add(result)

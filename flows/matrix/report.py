@@ -68,14 +68,16 @@ class ExperimentReport(Frozen):
     """What was said of rows that failed or were warned of, and how often; the commonest."""
     outputs: tuple[str, ...]
     rows_file: str
+    left_out: int = 0
+    """Lines of the file of rows that cannot be read here, as a newer Trigpoint wrote them."""
     page: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0: every row has an answer. 1: some have none. 2: none has."""
+        """0: every row has an answer. 1: some have none, or lines of the file were left out. 2: none has."""
         if self.ok + self.warning == 0:
             return 2
-        return 1 if self.ok + self.warning < self.rows else 0
+        return 1 if self.ok + self.warning < self.rows or self.left_out else 0
 
     def sentence(self) -> str:
         """The run in one sentence, for the state's message."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from blocks.errors import UserError
+from blocks.held import FileLock, when_free
+from blocks.newer import newer_words
 from flows.matrix.asking import Asker
 from flows.matrix.composing import Composer
 from flows.matrix.drafting import Drafter, SeatOf
@@ -27,6 +29,7 @@ from flows.matrix.sheet import Row, Sheet
 from flows.matrix.side_by_side import SideBySide
 from flows.matrix.store import RowStore, set_aside
 from flows.matrix.tables import Columns, write_table, write_text
+from flows.runs import logs
 
 Ended = Callable[[Result | None], Awaitable[None]]
 INPUTS = "Give -p PROMPT.txt -e EXPERIMENTS.csv, or `--init FOLDER` for samples of both."
@@ -62,6 +65,8 @@ class Experiment:
     notes: list[str] = field(default_factory=list)
     """What the user should know before it begins."""
     earlier: int = 0
+    logs: Path = Path("logs")
+    """Where the logs of runs are."""
     _writing: Lock = field(default_factory=Lock)
     """Held while outputs are written: a run that ends waits for a writing that it has begun."""
 
@@ -92,19 +97,20 @@ class Experiment:
         fresh = nullcontext() if self.output.stdout else kept_fresh(self._refresh, self._more_than_before, warn)
         try:
             async with fresh:
-                await self.ask(seat_of, ended, warn)
+                await self.ask(seat_of, ended, warn, run=name)
         except BaseException:
             self.write(name)
             raise
         return await asyncio.to_thread(self.write, name)
 
-    async def ask(self, seat_of: SeatOf, ended: Ended, warn: Callable[[str], None]) -> None:
+    async def ask(self, seat_of: SeatOf, ended: Ended, warn: Callable[[str], None], *, run: str) -> None:
         """Ask every row that has no answer yet.
 
         Args:
             seat_of: Finds models.
             ended: Given each row's result as it ends; None: an earlier run had finished it.
             warn: Given what people may want to know at once.
+            run: The run's name.
 
         Raises:
             JournalError: The journal cannot be used.
@@ -115,7 +121,10 @@ class Experiment:
             self.earlier += result is None
             await ended(result)
 
-        asker = Asker(self.drafter(seat_of), self.options, self.rows, told, warn)
+        def unforeseen(error: Exception) -> str:
+            return logs.told(error, self.logs / run, logs.log_name(self.sheet.name))
+
+        asker = Asker(self.drafter(seat_of), self.options, self.rows, told, warn, unforeseen)
         try:
             await Lanes(self.sheet, self.options, asker.ask).run()
         finally:
@@ -160,7 +169,7 @@ class Experiment:
             outputs=[str(place.absolute()) for place in places if place is not None],
             rows_file=str(self.output.rows_file.absolute()),
         )
-        return report, sides
+        return report.model_copy(update={"left_out": self.rows.left_out}), sides
 
     def _with_page(self, report: ExperimentReport, sides: SideBySide) -> ExperimentReport:
         text = page(
@@ -177,17 +186,57 @@ class Experiment:
         return map(self.rows.result, numbers)
 
 
-@contextmanager
-def open_experiment(inputs: Inputs, options: ExperimentOptions, home: Path) -> Iterator[Experiment]:
+@asynccontextmanager
+async def open_experiment(
+    inputs: Inputs, options: ExperimentOptions, home: Path, warn: Callable[[str], None]
+) -> AsyncIterator[Experiment]:
     """Read and check what the user named; nothing is asked yet.
 
     Args:
         inputs: What it is.
         options: How it is run.
         home: TRIGPOINT_HOME.
+        warn: Told where another run writes the same rows, which is waited for.
 
     Raises:
         UserError: Something is missing, cannot be read, or would overwrite what is not this experiment's.
+    """
+    async with AsyncExitStack() as stack:
+        work = stack.enter_context(_checked(inputs, options, home))
+        if not options.validate_only:
+            opened, rows_file = partial(_opened, work), work.output.rows_file
+            work.store = await stack.enter_async_context(when_free(opened, rows_file, warn))
+            work.store.prepare(work.sheet.count)
+            if work.store.left_out:
+                words = f"{work.store.left_out} rows of it are left as they are: each {newer_words(work.store.newest)}"
+                work.notes.append(f"{rows_file}: {words}.")
+            if work.store.found or work.store.failed_before:
+                work.notes.append(f"{work.store.found} answers are there from earlier runs: {rows_file}.")
+        yield work
+
+
+def _opened(work: Experiment) -> RowStore:
+    """The file of rows; what is set aside before is not in use by another run.
+
+    Raises:
+        Busy: Another run writes it.
+        UserError: It cannot be written, or it or a table is something else.
+    """
+    rows_file, guard = work.output.rows_file, ExitStack()
+    with guard:
+        if rows_file.is_file():
+            with suppress(OSError):  # What cannot be locked is told when it is opened.
+                guard.enter_context(FileLock(rows_file))
+        work.notes += _made_room(work.sheet, work.output, work.options)
+    return RowStore(rows_file)
+
+
+@contextmanager
+def _checked(inputs: Inputs, options: ExperimentOptions, home: Path) -> Iterator[Experiment]:
+    """The experiment without its file of rows.
+
+    Raises:
+        UserError: As `open_experiment`.
     """
     options.check()
     if not inputs.experiments or not inputs.prompt:
@@ -200,14 +249,8 @@ def open_experiment(inputs: Inputs, options: ExperimentOptions, home: Path) -> I
         parts = [str(Path(each).absolute()) for each in (inputs.experiments, inputs.prompt, *inputs.context)]
         parts += [sheet.digest] if "-" in (inputs.experiments, inputs.output) else []
         output = named_output(inputs.output, inputs.experiments, parts, home)
-        work = Experiment(sheet, composer, output, options, None)
+        work = Experiment(sheet, composer, output, options, None, logs=home / "logs")
         work.notes += _variables(sheet, composer, output, options)
-        if not options.validate_only:
-            work.notes += _made_room(sheet, output, options)
-            work.store = stack.enter_context(RowStore(output.rows_file))
-            work.store.prepare(sheet.count)
-            if work.store.found or work.store.failed_before:
-                work.notes.append(f"{work.store.found} answers are there from earlier runs: {output.rows_file}.")
         yield work
 
 

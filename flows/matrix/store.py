@@ -1,7 +1,8 @@
 """The file of rows: a line for each row as it ends, on disk before it counts; what a later run takes as done.
 
 It is the truth, the output is made of it. Where a row has several lines the last one holds; a torn last line, left by
-a kill, is cut off. In memory are a few bytes for each row: where its line begins.
+a kill, is cut off, and a line that a newer Trigpoint wrote is told and left as it is. In memory are a few bytes for
+each row: where its line begins.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from pydantic import ValidationError
 from blocks.appended import AppendedFile
 from blocks.closing import Closing
 from blocks.errors import UserError
+from blocks.held import Busy
+from blocks.newer import known_version, newer_version
 from flows.matrix.records import Result
 
 NOWHERE = -1
+KNOWN = known_version(Result)
+"""The newest schema version of a row that is read here."""
 
 
 class _Waiting(NamedTuple):
@@ -38,13 +43,18 @@ class RowStore(Closing):
         path: The file; made with its folder where it is missing.
 
     Raises:
-        UserError: Another run has it open, it cannot be written, or it is something else.
+        Busy: Another run has it open.
+        UserError: It cannot be written, or it is something else.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.order = array("Q")
         """Numbers of the rows that ended in this run or were found done, in that order."""
+        self.left_out = 0
+        """Lines that a newer Trigpoint wrote: what they say of a call is not known here."""
+        self.newest = 0
+        """The newest schema version among them."""
         self._waiting: list[_Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
         self._writing: asyncio.Future[int] | None = None
@@ -64,9 +74,12 @@ class RowStore(Closing):
         self._places = array("q", [NOWHERE]) * (rows + 1)
 
     def find(self, key: str) -> Result | None:
-        """The result of a call that an earlier run has finished."""
+        """The result of a call that an earlier run has finished; none where its line cannot be read."""
         place = self._known.get(key)
-        return None if place is None else self._parsed(place)
+        try:
+            return None if place is None else Result.model_validate_json(self._file.line_at(place))
+        except ValidationError:
+            return None
 
     def take(self, row: int, key: str) -> None:
         """Make such a result a row's."""
@@ -144,9 +157,7 @@ class RowStore(Closing):
         try:
             self._file.lock()
         except BlockingIOError as error:
-            raise UserError(
-                f"Another run is writing {self.path}.", "Wait for it to end, or name another output."
-            ) from error
+            raise Busy(f"Another run is writing {self.path}.", "Wait for it to end, or name another output.") from error
         except OSError as error:
             raise UserError(f"{self.path} cannot be locked: {error.strerror}.", "Put it on a local disk.") from error
 
@@ -159,10 +170,13 @@ class RowStore(Closing):
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                key, finished = _glance(line, self.path)
-                self.failed_before += not finished
-                if finished:
-                    self._known.add(key, end)
+                key, finished, newer = _glance(line, self.path)
+                if newer is not None:
+                    self.left_out, self.newest = self.left_out + 1, max(self.newest, newer)
+                else:
+                    self.failed_before += not finished
+                    if finished:
+                        self._known.add(key, end)
                 end += len(line)
         self._file.cut(end)
         self._known.close()
@@ -212,12 +226,14 @@ def set_aside(paths: list[Path]) -> list[tuple[Path, Path]]:
     return moved
 
 
-def _glance(line: bytes, path: Path) -> tuple[str, bool]:
-    """Key of a line, and whether its row is finished."""
+def _glance(line: bytes, path: Path) -> tuple[str, bool, int | None]:
+    """Key of a line, whether its row is finished, and its schema version where it is a newer one."""
     try:
         fields = json.loads(line)
+        if (newer := newer_version(fields, KNOWN)) is not None:
+            return "", False, newer
         key, status = fields.get("call_key", ""), fields["status"]
-        return key, bool(key) and status != "error" and int(key[:16], 16) >= 0
+        return key, bool(key) and status != "error" and int(key[:16], 16) >= 0, None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _foreign(path) from error
 

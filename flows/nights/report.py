@@ -33,6 +33,8 @@ class NightRow(Frozen):
     minutes: float = 0.0
     detail: str = ""
     """Why it failed or was not begun; what its flows said."""
+    problems: tuple[str, ...] = ()
+    """What of its questions and episodes cannot be used: damaged records, those of a newer Trigpoint."""
 
     @property
     def symbol(self) -> str:
@@ -74,11 +76,11 @@ class NightReport(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """0: nothing failed. 1: something did. 2: all that was begun did, or there was nothing to work on."""
+        """0: nothing failed. 1: something did, or was left out. 2: all that was begun failed, or there was nothing."""
         begun = [row for row in self._all() if row.state != "not begun"]
         if not self.rows or (begun and all(row.state == "failed" for row in begun)):
             return 2
-        return 1 if self.failed else 0
+        return 1 if self.failed or any(row.problems for row in self.rows) else 0
 
     def sentence(self) -> str:
         """The night in one sentence, for the state's message."""
@@ -93,7 +95,10 @@ class NightReport(Frozen):
         lines = [f"# Night {self.run}", "", f"{self.sentence()}.", ""]
         if self.download:
             lines += [f"Download: {SYMBOLS[self.download.state]} {cell(self.download.detail)}", ""]
-        rows = [(row.dataset, f"{SYMBOLS[row.state]} {row.state}", *row.figures(), row.detail) for row in self.rows]
+        rows = [
+            (row.dataset, f"{SYMBOLS[row.state]} {row.state}", *row.figures(), " ".join((row.detail, *row.problems)))
+            for row in self.rows
+        ]
         return "\n".join([*lines, *markdown_table(("dataset", "", *FIGURES, ""), rows, numbers=FIGURES)])
 
     def _all(self) -> Sequence[NightRow]:
@@ -118,4 +123,6 @@ def print_night(report: NightReport, *, home: Path, console: Console | None = No
     for each in (*((report.download,) if report.download else ()), *report.rows):
         if each.state in ("failed", "not begun"):
             console.print(Text(f"! {each.dataset}: {each.detail}", style="yellow"), soft_wrap=True)
+        for problem in each.problems:
+            console.print(Text(f"! {problem}", style="yellow"), soft_wrap=True)
     console.print(Text(f"  episodes  {home.absolute() / 'episodes'}", style="dim"), soft_wrap=True)

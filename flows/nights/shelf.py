@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from blocks.frozen import Frozen
+from blocks.held import briefly
+from blocks.newer import known_version, newer_version, newer_words
 from blocks.replaced import replacing
 from flows.tables.dataset import Dataset, read_dataset, slug_of
 from flows.verification.batch import gather_questions, own_questions
@@ -27,6 +29,8 @@ class Standing(NamedTuple):
     """Of those, the ones without an episode whose verdict stands, whatever it was made with."""
     entries: dict[str, Entry]
     """Its episodes."""
+    problems: tuple[str, ...] = ()
+    """A sentence for each question or episode that cannot be used."""
 
     def asked_since(self, before: Standing) -> list[Entry]:
         """The episodes that are new, or written again, since an earlier moment."""
@@ -71,10 +75,11 @@ class Bench:
     def standing(self) -> Standing:
         """Questions and episodes as they are on disk now."""
         index = read_index(self._episodes)
-        asked = gather_questions(self.dataset, None, (), self._home).questions
-        keys = {each.key(self.dataset.key) for each in asked}
+        asked = gather_questions(self.dataset, None, (), self._home)
+        keys = {each.key(self.dataset.key) for each in asked.questions}
         answered = {entry.question_key for entry in index.entries.values() if entry.final}
-        return Standing(len(keys), len(keys - answered), index.entries)
+        problems = (*asked.problems, *index.problems, *filter(None, [self._newer_memo()]))
+        return Standing(len(keys), len(keys - answered), index.entries, problems)
 
     def digest(self, options: Mapping[str, Any], *, with_questions: bool) -> str:
         """Of everything that decides whether there is work: the data, the options, the code, the questions."""
@@ -84,6 +89,11 @@ class Bench:
             parts.append(hashlib.sha256(found).hexdigest())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest() if self._build else ""
 
+    def _newer_memo(self) -> str:
+        """The sentence on a note that a newer Trigpoint wrote; empty where there is none."""
+        version = _version(self._memo)
+        return "" if version is None else f"{self._memo} {newer_words(version)}; it is left as it is."
+
     def done(self) -> Done:
         """What earlier nights finished."""
         with contextlib.suppress(OSError, ValidationError):
@@ -91,11 +101,19 @@ class Bench:
         return Done()
 
     def note(self, **digests: str) -> None:
-        """Note what is finished now."""
-        if not self._build:
+        """Note what is finished now; a note of a newer Trigpoint stays as it is."""
+        if not self._build or self._newer_memo():
             return
-        with replacing(self._memo) as fresh:
+        with briefly(self._home / "locks" / f"{self.dataset.slug}.night"), replacing(self._memo) as fresh:
             fresh.write_text(self.done().model_copy(update=digests).model_dump_json(), encoding="utf-8")
+
+
+def _version(path: Path) -> int | None:
+    """The schema version of a newer Trigpoint's note; None where there is none."""
+    try:
+        return newer_version(json.loads(path.read_bytes()), known_version(Done))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def dataset_names(home: Path) -> list[str]:

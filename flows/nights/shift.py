@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from blocks.chat.outages import Outage
-from blocks.errors import TrigpointError
 from blocks.specs import Outcome
 from flows.generation.options import QuestionOptions
 from flows.nights.allowance import Allowance
 from flows.nights.options import NightlyOptions
 from flows.nights.report import NightRow, State
 from flows.nights.shelf import Bench, Standing
+from flows.runs.logs import log_name, told
 from flows.runs.options import ModelOptions
 from flows.sharing.share import HomeShare
 from flows.verification.options import EpisodeOptions
@@ -67,18 +67,19 @@ class Shift:
         home: TRIGPOINT_HOME.
         build: Digest of the code, see `Bench`.
         share: In what other hosts have done.
+        logs: `logs/<run>`, for what nobody foresaw.
     """
 
     def __init__(
         self, start: Start, outage: OutageOf, tell: Callable[[str], None], allowance: Allowance,
         options: NightlyOptions, question: QuestionOptions, episode: EpisodeOptions, *,
-        home: Path, build: str, share: HomeShare,
+        home: Path, build: str, share: HomeShare, logs: Path,
     ) -> None:  # fmt: skip
         self._start, self._outage, self._tell = start, outage, tell
         self._allowance, self._options = allowance, options
         self._free = asyncio.Semaphore(options.parallel_datasets)
         self._question, self._episode = question, episode
-        self._home, self._build, self._share = home, build, share
+        self._home, self._build, self._share, self._logs = home, build, share, logs
 
     async def work_on(self, name: str) -> NightRow:
         """What became of a dataset. What is wrong with one is told in its row and costs no other."""
@@ -86,8 +87,7 @@ class Shift:
         try:
             row = await self._work_on(name)
         except Exception as error:
-            words = str(error) if isinstance(error, TrigpointError) else f"{type(error).__name__}: {error}"
-            row = NightRow(dataset=name, state="failed", detail=words)
+            row = NightRow(dataset=name, state="failed", detail=told(error, self._logs, log_name(name)))
         return row.model_copy(update={"minutes": (time.monotonic() - started) / 60})
 
     async def _work_on(self, name: str) -> NightRow:
@@ -129,7 +129,8 @@ class Shift:
             return NightRow(dataset=name, state=state, detail=made.message or "there is no question about it"), None
         digest = bench.digest(self._episode.model_dump(mode="json"), with_questions=True)
         if digest and bench.done().episodes == digest:
-            return NightRow(dataset=name, state="done before", questions=before.questions), None
+            row = NightRow(dataset=name, state="done before", questions=before.questions, problems=before.problems)
+            return row, None
         if outage := await self._outage(self._episode):
             row = NightRow(dataset=name, state="not begun", questions=before.questions, detail=outage.sentence())
             return row, self._episode
@@ -191,5 +192,6 @@ class Shift:
             questions=after.questions,
             asked=asked,
             verified=sum(entry.verdict == "verified" for entry in new),
+            problems=after.problems,
             detail=outcome.message,
         )

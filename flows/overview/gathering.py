@@ -8,21 +8,22 @@ from pathlib import Path
 from blocks.chat.journal import Journal
 from blocks.chat.ledger import Spending, spending
 from blocks.chat.outages import Outage, outages
-from blocks.errors import TrigpointError
 from flows.nights.shelf import Bench, dataset_names
 from flows.overview.options import ReportOptions
 from flows.overview.records import DatasetStanding, HomeReport, Line
+from flows.runs.logs import log_name, told
 
 SUMS = ("requests", "prompt_tokens", "completion_tokens", "cost_usd", "unreported")
 
 
-async def gather_report(journal: Journal | None, home: Path, options: ReportOptions) -> HomeReport:
+async def gather_report(journal: Journal | None, home: Path, options: ReportOptions, run: str) -> HomeReport:
     """The report.
 
     Args:
         journal: The store; None where there is none yet.
         home: TRIGPOINT_HOME.
         options: What it is about.
+        run: Name of the run, for its logs: written only where a dataset meets an error that nobody foresaw.
     """
     lines: tuple[Line, ...] = ()
     down: tuple[Outage, ...] = ()
@@ -32,7 +33,7 @@ async def gather_report(journal: Journal | None, home: Path, options: ReportOpti
             until=options.until, run=options.run, flow=options.flow, model=options.model,
         )  # fmt: skip
         lines, down = _lines(found, options), await outages(journal)
-    return HomeReport(by=options.by, lines=lines, outages=down, datasets=tuple(_standings(home)))
+    return HomeReport(by=options.by, lines=lines, outages=down, datasets=tuple(_standings(home, run)))
 
 
 def _lines(found: tuple[Spending, ...], options: ReportOptions) -> tuple[Line, ...]:
@@ -45,16 +46,20 @@ def _lines(found: tuple[Spending, ...], options: ReportOptions) -> tuple[Line, .
     return tuple(Line.model_validate({"names": names, **line}) for names, line in sorted(sums.items()))
 
 
-def _standings(home: Path) -> list[DatasetStanding]:
-    return [_standing(home, name) for name in sorted(dataset_names(home))]
+def _standings(home: Path, run: str) -> list[DatasetStanding]:
+    return [_standing(home, name, run) for name in sorted(dataset_names(home))]
 
 
-def _standing(home: Path, name: str) -> DatasetStanding:
+def _standing(home: Path, name: str, run: str) -> DatasetStanding:
     try:
         standing = Bench(home, name, "").standing()
-    except (TrigpointError, ValueError) as error:
-        return DatasetStanding(dataset=name, problem=str(error))
+    except Exception as error:  # One bad dataset never keeps the others from the report.
+        return DatasetStanding(dataset=name, problem=told(error, home / "logs" / run, log_name(name)))
     verdicts = Counter(entry.verdict for entry in standing.entries.values())
     return DatasetStanding(
-        dataset=name, questions=standing.questions, open=standing.unanswered, verdicts=dict(sorted(verdicts.items()))
+        dataset=name,
+        questions=standing.questions,
+        open=standing.unanswered,
+        verdicts=dict(sorted(verdicts.items())),
+        problem=" ".join(standing.problems),
     )

@@ -39,7 +39,7 @@ class DatasetStanding(Frozen):
     verdicts: dict[str, int] = Field(default_factory=dict)
     """Episodes by verdict."""
     problem: str = ""
-    """Why it cannot be read; empty otherwise."""
+    """Why it, or some of its questions and episodes, cannot be read; empty otherwise."""
 
 
 class HomeReport(Frozen):
@@ -53,8 +53,8 @@ class HomeReport(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """Always 0: what is told is not this run's doing."""
-        return 0
+        """0: everything is told. 1: of some datasets not everything can be read; the others are told."""
+        return 1 if any(each.problem for each in self.datasets) else 0
 
     def sentence(self) -> str:
         """The report in one sentence, for the state's message."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from blocks.errors import UserError
+from blocks.newer import newer_in, newer_words
 from flows.questions.records import AnswerSpec, Question, content_key
 from flows.tables.profiling import quote
 
@@ -209,6 +210,8 @@ def _json_fault(error: ValueError | RecursionError) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
+    if (version := newer_in(error)) is not None:
+        return f"this question {newer_words(version)}; it is left as it is."
     faults = error.errors(include_url=False)
     first = faults[0]
     where = quote(".".join(str(part) for part in first["loc"]), _SHOWN)[1:-1]

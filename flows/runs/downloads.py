@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Literal
 
 from blocks.errors import TrigpointError
 from blocks.frozen import Frozen
+from blocks.sources.models import Reference
+from flows.runs.logs import log_name, told
 from flows.tables.arrivals import Arrival
 from flows.tables.shelf import Shelf
 
@@ -90,9 +93,29 @@ def settled_row(shelf: Shelf, arrival: Arrival, seconds: float, keep_duplicates:
     return None if slug is None else row_of(arrival, "accepted", dataset=slug, seconds=seconds)
 
 
-def failed_row(reference: str, error: Exception) -> DownloadRow:
-    """The row of what could not be fetched; an error nobody foresaw is told by its kind."""
+def row_before(shelf: Shelf, reference: Reference, refresh: bool, logs: Path) -> DownloadRow | None:
+    """The row of a reference that is not to be fetched: it is there, or what is there cannot be read here."""
+    try:
+        newer = next((card for card in shelf.newer() if card.source == reference.id), None)
+        if newer is not None:
+            raise TrigpointError(newer.sentence)
+        held = shelf.holding(reference) if not refresh or reference.version else None
+    except Exception as error:  # One bad dataset never stops the others.
+        return failed_row(reference.id, error, logs)
+    if held is None:
+        return None
+    return row_of(Arrival(reference=reference, card=held.card), "already there", dataset=held.slug)
+
+
+def failed_row(reference: str, error: Exception, logs: Path) -> DownloadRow:
+    """The row of what could not be fetched; an error nobody foresaw has its traceback in a log.
+
+    Args:
+        reference: What was to be fetched.
+        error: Why it was not.
+        logs: `logs/<run>`.
+    """
     known = isinstance(error, TrigpointError)
     return DownloadRow(
-        reference=reference, state="failed", detail=str(error) if known else f"{type(error).__name__}: {error}"
+        reference=reference, state="failed", detail=str(error) if known else told(error, logs, log_name(reference))
     )

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blocks.errors import TrigpointError
+from flows.tables.dataset import slug_of
+
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 
@@ -30,3 +33,27 @@ def dataset_log(folder: Path, slug: str) -> Iterator[logging.Logger]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+def log_name(name: str) -> str:
+    """A name that a log file can have, made of one that may hold anything."""
+    return slug_of(Path(f"{name.rstrip('/')}.csv"))
+
+
+def told(error: Exception, folder: Path, slug: str) -> str:
+    """What ended the work on a dataset, in a sentence that names it; of what nobody foresaw, the log has the traceback.
+
+    Args:
+        error: It.
+        folder: `logs/<run>`.
+        slug: The dataset.
+    """
+    if isinstance(error, TrigpointError):
+        return str(error) if slug in str(error) else f"{slug}: {error}"
+    words = f"{slug}: {type(error).__name__}: {' '.join(str(error).split()) or 'no more is known'}"
+    try:
+        with dataset_log(folder, slug) as log:
+            log.error("An error that nobody foresaw ended the work on %s.", slug, exc_info=error)
+    except OSError as refused:
+        return f"{words} (its log cannot be written: {refused.strerror})."
+    return f"{words} (the traceback is in {folder / f'{slug}.log'})."

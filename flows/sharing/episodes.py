@@ -48,8 +48,8 @@ class SharedEpisodes:
         names = await self._objects.names(self._folder)
         self._there = {name.removesuffix(_ENDING) for name in names if name.endswith(_ENDING)}
         own = {entry.key for entry in store.entries.values() if entry.final and entry.dataset_key == self._key}
-        # One whose verdict does not stand gives way to one from elsewhere.
-        take, give = exchange(own, self._there)
+        # One whose verdict does not stand gives way to one from elsewhere; one of a newer Trigpoint to none.
+        take, give = exchange(own, self._there - store.newer.keys())
         problems = []
         for key, episode in zip(take, await together(self._read(key) for key in take), strict=True):
             if episode is None:

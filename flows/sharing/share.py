@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from blocks.held import Busy
 from blocks.objects import ObjectStore, StorageError
 from flows.generation.shelf import Shelf
 from flows.questions.files import QuestionFileError
@@ -16,7 +17,7 @@ from flows.sharing.episodes import SharedEpisodes
 from flows.sharing.questions import SharedQuestions
 from flows.tables.dataset import Dataset
 from flows.verification.records import Episode
-from flows.verification.store import EpisodeStore, StoreBusy
+from flows.verification.store import EpisodeStore
 
 Warn = Callable[[str], None]
 
@@ -81,7 +82,7 @@ class HomeShare:
         try:
             with EpisodeStore(self._home / "episodes" / f"{dataset.slug}.jsonl") as store:
                 await self.of(dataset).take(store)
-        except StoreBusy:
+        except Busy:
             return
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AwareDatetime, Field, ValidationError
 
 from blocks.frozen import Frozen
+from blocks.newer import known_version, newer_version, newer_words
 from blocks.replaced import replacing
 from blocks.sandboxes.models import LoadedDataset
 from blocks.sources.models import Fetched, Reference
@@ -46,6 +47,18 @@ class DownloadCard(Frozen):
     warnings: tuple[str, ...] = ()
     """What was odd about the file when it was read."""
     profile: DatasetProfile
+
+
+class NewerCard(NamedTuple):
+    """A card that cannot be read here.
+
+    Attributes:
+        source: The reference of its dataset, as far as can be told.
+        sentence: What is said of it.
+    """
+
+    source: str
+    sentence: str
 
 
 def card_of(
@@ -86,6 +99,18 @@ def read_card(folder: Path) -> DownloadCard | None:
     return _read(folder / CARD, DownloadCard)
 
 
+def newer_card(folder: Path) -> NewerCard | None:
+    """What is known of a dataset's card that a newer Trigpoint wrote; None where it did not."""
+    try:
+        data = json.loads((folder / CARD).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    version = newer_version(data, known_version(DownloadCard))
+    if version is None:
+        return None
+    return NewerCard(str(data.get("source", "")), f"{folder / CARD} {newer_words(version)}; it is left as it is.")
+
+
 def read_sketch(folder: Path) -> Sketch | None:
     """The sketch beside the card; None where there is none that can be read."""
     return _read(folder / SKETCH, Sketch)
@@ -94,5 +119,5 @@ def read_sketch(folder: Path) -> Sketch | None:
 def _read(path: Path, kind: type[Record]) -> Record | None:
     try:
         return kind.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValidationError):
+    except (OSError, ValidationError):
         return None

@@ -16,8 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from blocks.digests import file_digest
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
+from blocks.newer import newer_version, newer_words
 from blocks.sandboxes.reading import ReadingRules
 
+CARD_VERSION = 1
+"""The newest schema version of a `dataset.json` that is read here: a newer one may say how the table is to be read."""
 MAX_BYTES = 2**30
 """Largest file taken by default, bytes; the sandbox has its own, equal limit."""
 
@@ -158,6 +161,8 @@ def _card(file: Path) -> DatasetCard:
     remedy = "Mend it or move it away; it is optional."
     try:
         data: Any = json.loads(file.read_bytes())
+        if (version := newer_version(data, CARD_VERSION)) is not None:
+            raise DatasetError(f"{file} {newer_words(version)}.", "Use that one, or move the file away.")
         return DatasetCard.model_validate(data)
     except OSError as error:
         raise DatasetError(f"{file} cannot be read: {error.strerror}.", remedy) from error

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from blocks.digests import file_digest
-from blocks.errors import UserError
+from blocks.held import FileLock
 from blocks.sources.models import PACKED_ENDINGS, TABLE_ENDINGS, Reference
 from flows.tables.arrivals import Arrival, is_staged
-from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, read_card, read_sketch
+from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, NewerCard, newer_card, read_card, read_sketch
 from flows.tables.dataset import slug_of
 from flows.tables.neighbours import Sketch, nearest
 
@@ -55,20 +53,13 @@ class Shelf:
         """Where transfers are under way."""
         return self.home / "incoming"
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the shelf for the length of the body; the kernel lets go of it with the process.
+    def alone(self) -> FileLock:
+        """Put datasets on the shelf while no other run does; see `blocks.held.when_free`.
 
         Raises:
-            UserError: Another download into the same home is under way.
+            Busy: Another download into the same home is under way.
         """
-        self.incoming.mkdir(parents=True, exist_ok=True)
-        with (self.incoming / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"Another download into {self.home} is under way.", "Wait for its end.") from error
-            yield
+        return FileLock(self.incoming / ".lock")
 
     def kept(self) -> Iterator[Kept]:
         """The downloaded datasets, by slug. Folders somebody made by hand are left out."""
@@ -77,6 +68,11 @@ class Shelf:
                 card = read_card(folder)
                 if card is not None:
                     yield Kept(folder.name, card, read_sketch(folder))
+
+    def newer(self) -> Iterator[NewerCard]:
+        """The cards of datasets that a newer Trigpoint has put there."""
+        if self.folder.is_dir():
+            yield from filter(None, map(newer_card, sorted(self.folder.iterdir())))
 
     def holding(self, reference: Reference) -> Kept | None:
         """The dataset of that reference, in its version where one is known, with its bytes intact."""

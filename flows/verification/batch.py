@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from blocks.errors import DatasetError
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
-from flows.tables.dataset import Dataset, read_dataset, with_distinct_slugs
+from flows.tables.dataset import Dataset, read_dataset, slug_of, with_distinct_slugs
 from flows.verification.records import EpisodePlan
 from flows.verification.solving import SolveConfig
 
@@ -28,23 +28,30 @@ class Job(NamedTuple):
     slug: str | None = None
 
     @property
+    def name(self) -> str:
+        """What the dataset is called where it may not even be readable."""
+        return self.slug or slug_of(Path(self.dataset))
+
+    @property
     def file(self) -> Path:
         """Where its CSV file is, should there be one."""
         path = Path(self.dataset)
-        return path / "data.csv" if path.is_dir() else path
+        with contextlib.suppress(OSError):  # A name too long, say: told when its turn comes.
+            return path / "data.csv" if path.is_dir() else path
+        return path
 
 
 def with_slugs(jobs: Sequence[Job]) -> list[Job]:
     """The jobs, each content once, with names of their own where two datasets would share one.
 
-    A dataset that cannot be read is left as it is, to be told of when its turn comes.
+    A dataset that cannot be read, whatever the reason, is left as it is, to be told of when its turn comes.
     """
     readable: dict[str, tuple[Job, Dataset]] = {}
     others: list[Job] = []
     for job in jobs:
         try:
             dataset = read_dataset(Path(job.dataset))
-        except DatasetError:
+        except Exception:  # One bad dataset never stops the others.
             others.append(job)
         else:
             readable.setdefault(dataset.key, (job, dataset))

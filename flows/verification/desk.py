@@ -39,10 +39,17 @@ class Agenda:
     Attributes:
         finished: Episodes that earlier runs have finished.
         todo: Questions without one, with their plans, in the order asked.
+        left: Questions whose episode cannot be read here, as a newer Trigpoint wrote it; each with the sentence on it.
     """
 
     finished: list[Episode]
     todo: list[tuple[Question, EpisodePlan]]
+    left: list[tuple[Question, str]]
+
+    @property
+    def settled(self) -> int:
+        """Questions that need not, or cannot, be asked."""
+        return len(self.finished) + len(self.left)
 
 
 def sort_questions(
@@ -66,13 +73,16 @@ def sort_questions(
     """
     finished: list[Episode] = []
     todo: list[tuple[Question, EpisodePlan]] = []
+    left: list[tuple[Question, str]] = []
     for question, plan in plan_questions(questions, dataset, config, endpoint=endpoint, image_digest=image_digest):
         episode = store.get(plan.key) if store.finished(plan.key) else None
-        if episode is None:
-            todo.append((question, plan))
-        else:
+        if episode is not None:
             finished.append(episode)
-    return Agenda(finished, todo)
+        elif why := store.newer.get(plan.key):
+            left.append((question, why))
+        else:
+            todo.append((question, plan))
+    return Agenda(finished, todo, left)
 
 
 async def set_out(

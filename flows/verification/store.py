@@ -1,7 +1,8 @@
 """The episode store: one append-only JSON Lines file per dataset, one writer, every record durable before it counts.
 
 A record is one line, written at once and fsynced. A torn last line, left by a kill or a full disk, is ignored by
-readers and cut off by the next writer. Where a key has several records, the last one holds.
+readers and cut off by the next writer. Where a key has several records, the last one holds. One that a newer Trigpoint
+wrote is told, left as it is, and keeps its question from being asked: what was decided there is not known here.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from blocks.appended import AppendedFile
 from blocks.closing import Closing
-from blocks.errors import TrigpointError, UserError
+from blocks.errors import TrigpointError
+from blocks.held import Busy
+from blocks.newer import known_version, newer_in, newer_version, newer_words
 from flows.verification.records import Episode
 
-
-class StoreBusy(UserError):
-    """Another run is writing this dataset's episodes."""
+KNOWN = known_version(Episode)
+"""The newest schema version of an episode that is read here."""
 
 
 class StoreError(TrigpointError):
@@ -48,12 +52,19 @@ class Index(NamedTuple):
 
     entries: dict[str, Entry]
     """The last record of each key, in the order in which keys first came."""
-    problems: tuple[str, ...]
+    newer: dict[str, str]
+    """Keys whose last record a newer Trigpoint wrote, each with the sentence that says so."""
+    damaged: tuple[str, ...]
     """One sentence for each damaged line."""
     end: int
     """Bytes up to which the file is made of whole lines."""
     torn: bytes
     """What follows them: empty, or the start of a record that was never finished."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each line that cannot be used."""
+        return (*self.damaged, *self.newer.values())
 
 
 def read_index(path: Path) -> Index:
@@ -66,17 +77,17 @@ def read_index(path: Path) -> Index:
         with path.open("rb") as file:
             return _scan(path, file)
     except FileNotFoundError:
-        return Index({}, (), 0, b"")
+        return Index({}, {}, (), 0, b"")
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
 def read_episodes(path: Path) -> Iterator[Episode]:
-    """The episodes of a file, the last record of each key.
+    """The episodes of a file, the last record of each key; those of a newer Trigpoint are left out.
 
     Raises:
         StoreError: The file cannot be read.
-        ValueError: A record is of another schema version.
+        ValueError: A record is none, though its line looks like one.
     """
     for entry in read_index(path).entries.values():
         yield _load(path, entry)
@@ -89,7 +100,7 @@ class EpisodeStore(Closing):
         path: The file, `episodes/<slug>.jsonl`; made with its folder when missing.
 
     Raises:
-        StoreBusy: Another writer has it open.
+        Busy: Another writer has it open.
         StoreError: It cannot be opened or mended.
     """
 
@@ -114,8 +125,13 @@ class EpisodeStore(Closing):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One sentence for each damaged line found when the file was opened."""
+        """One sentence for each line that cannot be used, as far as is known by now."""
         return self._index.problems
+
+    @property
+    def newer(self) -> dict[str, str]:
+        """Keys whose episode a newer Trigpoint wrote, as far as is known by now, each with the sentence on it."""
+        return dict(self._index.newer)
 
     def finished(self, key: str) -> bool:
         """Whether the file holds an episode under this key whose verdict stands."""
@@ -123,13 +139,32 @@ class EpisodeStore(Closing):
         return entry is not None and entry.final
 
     def get(self, key: str) -> Episode | None:
-        """The last record under a key.
+        """The last record under a key; None where there is none that can be read, which is then a problem.
 
         Raises:
-            ValueError: It is of another schema version.
+            StoreError: The file cannot be read.
         """
         entry = self._index.entries.get(key)
-        return None if entry is None else _load(self.path, entry)
+        if entry is None:
+            return None
+        try:
+            return _load(self.path, entry)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        except ValueError as error:
+            self._refuse(entry, error)
+            return None
+
+    def _refuse(self, entry: Entry, error: ValueError) -> None:
+        """Take an episode that cannot be read for none: it stays in the file, and is told."""
+        del self._index.entries[entry.key]
+        where = f"{self.path}: the episode of the question {entry.question_id}"
+        version = newer_in(error) if isinstance(error, ValidationError) else None
+        if version is not None:
+            self._index.newer[entry.key] = _left(where, version)
+        else:
+            told = f"{where} cannot be read ({_reason(error)}); it is left as it is, and asked anew."
+            self._index = self._index._replace(damaged=(*self._index.damaged, told))
 
     def append(self, episode: Episode) -> Entry:
         """Add an episode; when this returns it is on disk.
@@ -171,7 +206,7 @@ class EpisodeStore(Closing):
         try:
             self._file.lock()
         except BlockingIOError as error:
-            raise StoreBusy(
+            raise Busy(
                 f"Another run is writing {self.path}.", "Wait for it to end, or give this run another TRIGPOINT_HOME."
             ) from error
         except OSError as error:
@@ -192,14 +227,22 @@ class EpisodeStore(Closing):
 
 def _scan(path: Path, file: Any) -> Index:
     entries: dict[str, Entry] = {}
+    newer: dict[str, str] = {}
     problems: list[str] = []
     offset = 0
     torn = b""
     for number, line in enumerate(file, start=1):
         whole = line.endswith(b"\n")
-        entry = _entry(line, offset)
+        data = _parsed(line)
+        version = newer_version(data, KNOWN)
+        entry = _entry(data, offset, len(line)) if version is None else None
         if entry is not None:
             entries[entry.key] = entry
+            newer.pop(entry.key, None)
+        elif version is not None:
+            key = str(data.get("episode_id", f"line {number}"))
+            newer[key] = _left(f"{path}:{number}: this episode", version)
+            entries.pop(key, None)
         elif not whole:
             torn = line
             break
@@ -207,12 +250,29 @@ def _scan(path: Path, file: Any) -> Index:
             problems.append(f"{path}:{number}: this line is no episode; it is left as it is.")
         # A whole record without its line feed counts as if it had one, which the next writer adds.
         offset += len(line) + (0 if whole else 1)
-    return Index(entries, tuple(problems), offset, torn)
+    return Index(entries, newer, tuple(problems), offset, torn)
 
 
-def _entry(line: bytes, offset: int) -> Entry | None:
+def _left(what: str, version: int) -> str:
+    return f"{what} {newer_words(version)}; it is left as it is, and its question is not asked."
+
+
+def _reason(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return "it is no JSON object"
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole record'}: {first['msg'].lower()}"
+
+
+def _parsed(line: bytes) -> Any:
     try:
-        data = json.loads(line)
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _entry(data: Any, offset: int, length: int) -> Entry | None:
+    try:
         return Entry(
             key=_text(data["episode_id"]),
             question_id=_text(data["question"]["id"]),
@@ -220,9 +280,9 @@ def _entry(line: bytes, offset: int) -> Entry | None:
             dataset_key=_text(data["dataset"]["key"]),
             verdict=_text(data["verdict"]["verdict"]),
             offset=offset,
-            length=len(line),
+            length=length,
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (KeyError, TypeError):
         return None
 
 

@@ -74,8 +74,8 @@ async def run_trace(
         task: Question, dataset and profile.
         config: How attempts are made.
         hint: Told to the model; for the gold trace only.
-        sample_index: 0 for the gold trace, from 1 for the independent ones; tells equal calls apart. A seed in the
-            sampling is raised by it, or all attempts would be one.
+        sample_index: 0 for the gold trace, from 1 for the independent ones, see `flows.verification.samples`; tells
+            equal calls apart. A seed in the sampling is raised by it, or all attempts would be one.
         role: Gold or independent; by default what the sample index says.
         on_turn: Called with each finished turn, for progress.
 

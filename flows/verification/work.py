@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -120,6 +120,11 @@ class QuestionWork:
         self._shop = shop
         self._turns = 0
 
+    def unforeseen(self, error: Exception) -> str:
+        """What is said of an error that nobody foresaw; the dataset's log gets its traceback."""
+        self._shop.log.error("%s: an error that nobody foresaw", self.question.id, exc_info=error)
+        return f"{type(error).__name__}: {error}"
+
     async def episode(self) -> Episode:
         """Solve the question and make its episode.
 
@@ -184,6 +189,14 @@ def row_of(episode: Episode, *, cached: bool) -> QuestionRow:
         seconds=(episode.ended - episode.started).total_seconds(),
         cached=cached,
     )
+
+
+def settled_rows(
+    dataset: str, finished: Sequence[Episode], left: Sequence[tuple[Question, str]]
+) -> Iterator[QuestionRow]:
+    """The rows of questions that are not asked: earlier runs have finished them, or their episode cannot be read."""
+    yield from (row_of(episode, cached=True) for episode in finished)
+    yield from (unfinished_row(dataset, question.id, None, why) for question, why in left)
 
 
 def unfinished_row(dataset: str, question: str, solution: Solution | None, why: str = "") -> QuestionRow:

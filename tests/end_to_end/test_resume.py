@@ -72,7 +72,10 @@ class Runs:
         dataset, questions = folder / "data.csv", folder / "questions.jsonl"
         if not dataset.exists():
             dataset.write_text("a,b\n" + "".join(f"{n},{n % 7}\n" for n in range(60)))
-            lines = [{"id": f"q{n}", "text": f"How many rows have a above {n}?"} for n in range(QUESTIONS)]
+            lines = [
+                {"id": f"q{n}", "text": f"How many rows have a above {n}?", "hint": "Compare."}
+                for n in range(QUESTIONS)
+            ]
             questions.write_text("".join(json.dumps({**line, "answer": {"type": "int"}}) + "\n" for line in lines))
         self._command = [
             sys.executable, "flows/episode.py", str(dataset), "--questions", str(questions), "--model", "scripted",

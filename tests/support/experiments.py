@@ -73,7 +73,7 @@ class Bench:
     async def run(self, ended: Ended = lambda result: None, inputs: Inputs | None = None, **options: Any) -> Any:
         """Run it: the report, or what a check found."""
         chosen = ExperimentOptions(**{"report": False, **options})
-        with open_experiment(inputs or self.inputs(), chosen, settings().home) as work:
+        async with open_experiment(inputs or self.inputs(), chosen, settings().home, self.warnings.append) as work:
             self.notes = work.notes
             desk_of = model_desk(
                 base_url=chosen.base_url, timeout_s=chosen.timeout, in_flight=chosen.concurrency,

@@ -14,6 +14,8 @@ from flows.generation.recipes import Asking, Batch, Workplace
 from flows.generation.rewording import lost, reword, rewording_key
 from flows.questions.contamination import Benchmarks
 from flows.questions.records import AnswerSpec, Question
+from flows.verification.prompts import Task
+from flows.verification.solving import SolveConfig, Solver
 from tests.flows.generation.conftest import Bench
 from tests.support.model_answers import Answer, Ask, error
 from tests.support.proposing import WORDS, by_part, code_block, json_block
@@ -71,6 +73,25 @@ async def test_words_that_lead_to_the_answer_are_taken(bench: Bench, asking: Ask
     (rewording,) = done.rewordings
     assert rewording.usage.calls == server.tally.asked.total() == 2
     assert rewording.tried[0].trace is not None
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("known", [True, False])
+async def test_no_call_that_chose_a_wording_verifies_it(bench: Bench, asking: Asking, known: bool) -> None:
+    """Each purpose has its own reply of the model, though the words and the sampling are the same."""
+    place, server = await bench(wording(GOOD))
+    (made,) = (await run(place, asking, question(await truth_of(place)))).questions
+    assert place.client is not None
+    before = {ask.key for ask in server.asks}
+    changes = {} if known else {"reference_program": None, "ground_truth": None, "hint": None}
+    task = Task(made.model_copy(update=changes), place.dataset, place.profile)
+    solver = Solver(place.client, place.open_session, task, SolveConfig(trace=asking.trace), lambda *_: None)
+    solution = await solver.solve()
+    assert solution.verdict.verified
+    calls = [message.call for trace in solution.traces for message in trace.messages if message.call is not None]
+    assert not any(call.replayed for call in calls)
+    fresh = [ask for ask in server.asks if ask.key not in before]
+    assert len(fresh) == len(calls) == (1 if known else 3)
 
 
 @pytest.mark.asyncio(loop_scope="module")

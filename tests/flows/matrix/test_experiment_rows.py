@@ -178,6 +178,24 @@ async def test_a_row_that_reaches_the_disk_while_the_run_is_cancelled_is_in_the_
         assert [task.cancelled() for task in adding] == [True, True]
 
 
+async def test_a_row_of_a_newer_version_is_told_and_left_and_the_others_go_on(
+    bench: Bench, server: ModelServer
+) -> None:
+    bench.experiments("provider,model,topic", *(f"compatible,m,t{n}" for n in range(3)))
+    await bench.run(**on(server))
+    path = bench.folder / "results.csv.rows.jsonl"
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    odd = {**json.loads(rest[0]), "variables": ["in another form"]}
+    newer = {**json.loads(first), "schema_version": 2, "moods": ["calm"]}
+    path.write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in (newer, odd)) + b"".join(rest[1:]))
+    before = path.read_bytes()
+    report = await bench.run(**on(server))
+    assert (report.ok, report.left_out, report.exit_code) == (3, 1, 1)
+    assert path.read_bytes().startswith(before)
+    assert any("newer Trigpoint (schema version 2)" in note for note in bench.notes)
+    assert len(bench.rows()) == 3
+
+
 async def test_a_rerun_asks_only_what_is_missing_or_failed(bench: Bench, server: ModelServer) -> None:
     bench.experiments("provider,model,topic", *(f"compatible,m,t{n}" for n in range(6)))
     server.behave = lambda ask: error(400) if "t2" in ask.last else Answer(content=ask.last)

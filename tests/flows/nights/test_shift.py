@@ -16,7 +16,7 @@ from blocks.specs import Outcome
 from flows.generation.options import QuestionOptions
 from flows.nights.allowance import Allowance
 from flows.nights.options import NightlyOptions
-from flows.nights.report import NightRow
+from flows.nights.report import NightReport, NightRow
 from flows.nights.shift import Shift
 from flows.questions.files import read_questions
 from flows.runs.options import ModelOptions
@@ -122,9 +122,34 @@ async def night(
     share, state = HomeShare(None, flows.home), state or Model()
     shift = Shift(
         flows, state.outage, state.told.append, allowance, chosen, question or QuestionOptions(), episode,
-        home=flows.home, build=build, share=share,
+        home=flows.home, build=build, share=share, logs=flows.home / "logs" / "r",
     )  # fmt: skip
     return {row.dataset: row for row in await asyncio.gather(*map(shift.work_on, slugs))}
+
+
+async def test_a_note_of_a_newer_version_is_told_and_left_and_the_work_goes_on(tmp_path: Path) -> None:
+    put(tmp_path, "alpha", "beta")
+    note = tmp_path / "nights" / "alpha.json"
+    note.parent.mkdir()
+    note.write_text('{"schema_version": 2, "questions": ["in another form"]}')
+    before = note.read_bytes()
+    rows = await night(Flows(tmp_path), "alpha", "beta")
+    assert [rows[name].state for name in ("alpha", "beta")] == ["worked on", "worked on"]
+    assert note.read_bytes() == before
+    (problem,) = rows["alpha"].problems
+    assert f"{note} was written by a newer Trigpoint (schema version 2)" in problem
+    assert rows["beta"].problems == ()
+    assert NightReport(run="r", rows=tuple(rows.values())).exit_code == 1
+
+
+async def test_an_error_that_nobody_foresaw_costs_one_dataset_and_is_traced_in_its_log(tmp_path: Path) -> None:
+    put(tmp_path, "alpha", "beta")
+    flows = Flows(tmp_path)
+    (tmp_path / "questions" / "alpha.jsonl" / "odd").mkdir(parents=True)
+    rows = await night(flows, "alpha", "beta")
+    assert (rows["alpha"].state, rows["beta"].state) == ("failed", "worked on")
+    assert "alpha: IsADirectoryError" in rows["alpha"].detail
+    assert "Traceback" in (tmp_path / "logs" / "r" / "alpha.log").read_text()
 
 
 async def test_a_dataset_gets_questions_and_then_episodes(tmp_path: Path) -> None:

@@ -79,13 +79,32 @@ def test_requests_models_and_datasets(home: Path, capsys: pytest.CaptureFixture[
     (home / "datasets" / "broken").mkdir()
     (home / "datasets" / "broken" / "data.csv").write_text("")
     asyncio.run(_spend(home, answers=3, failures=0))
-    assert tell("--by", "model") == 0
+    assert tell("--by", "model") == 1, "one dataset cannot be read, and the others are told"
     said = capsys.readouterr().out
     row = next(line for line in said.splitlines() if line.lstrip().startswith(MODEL)).split()
     assert row[1:] == ["3", "0", "33", "21", "–", "0"]
     assert "1 ambiguous, 2 verified" in said
     assert "3 requests; 2 of 3 episodes verified, 3 datasets." in said
     assert "is empty" in next(line for line in said.splitlines() if line.lstrip().startswith("broken"))
+
+
+def test_a_record_of_a_newer_version_is_told_beside_what_can_be_read(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_dataset(home, "alpha", 2, {"k1": "verified", "k2": "ambiguous"})
+    put_dataset(home, "beta", 1, {"k3": "verified"})
+    episodes = home / "episodes" / "alpha.jsonl"
+    newer = json.dumps({"schema_version": 2, "episode_id": "k4", "verdict": ["in another form"]}) + "\n"
+    episodes.write_text(episodes.read_text() + newer)
+    before = episodes.read_bytes()
+    assert tell() == 1
+    said = capsys.readouterr().out
+    assert "2 of 3 episodes verified, 2 datasets." in said
+    alpha = next(line for line in said.splitlines() if line.lstrip().startswith("alpha"))
+    assert "1 ambiguous, 1 verified" in alpha
+    assert "alpha.jsonl:3" in said
+    assert "newer Trigpoint (schema version 2)" in said
+    assert episodes.read_bytes() == before
 
 
 def test_a_model_that_is_out_of_order_is_told_with_its_next_try(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import UserError
+from blocks.held import Busy
 from blocks.sources.models import Reference
 from flows.runs.downloads import DownloadReport, DownloadRow, DownloadState, failed_row
 from flows.tables.intake import named_sources
@@ -39,9 +40,16 @@ def test_the_sentence_counts_every_outcome() -> None:
     )
 
 
-def test_an_error_nobody_foresaw_is_told_by_its_kind() -> None:
-    assert failed_row("x", KeyError("a")).detail == "KeyError: 'a'"
-    assert failed_row("x", UserError("Wrong.", "Mend it.")).detail == "Wrong. Mend it."
+def test_an_error_nobody_foresaw_is_told_by_its_kind_and_traced_in_a_log(tmp_path: Path) -> None:
+    try:
+        raise KeyError("a")
+    except KeyError as error:
+        detail = failed_row("https://host/x y.csv", error, tmp_path / "r").detail
+    (log,) = (tmp_path / "r").glob("*.log")
+    assert "KeyError: 'a'" in detail
+    assert str(log) in detail
+    assert "Traceback" in log.read_text()
+    assert failed_row("x", UserError("Wrong.", "Mend it."), tmp_path).detail == "Wrong. Mend it."
 
 
 def test_a_list_file_has_comments_and_each_source_counts_once(tmp_path: Path) -> None:
@@ -55,7 +63,7 @@ def test_a_list_file_has_comments_and_each_source_counts_once(tmp_path: Path) ->
 
 
 def test_one_download_at_a_time_into_a_home(tmp_path: Path) -> None:
-    with Shelf(tmp_path).alone(), pytest.raises(UserError, match="under way"), Shelf(tmp_path).alone():
+    with Shelf(tmp_path).alone(), pytest.raises(Busy, match="incoming"), Shelf(tmp_path).alone():
         pass
     with Shelf(tmp_path).alone():
         pass

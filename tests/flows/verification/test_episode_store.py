@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blocks.held import Busy
 from flows.verification.records import Episode
-from flows.verification.store import EpisodeStore, StoreBusy, StoreError, read_episodes, read_index
+from flows.verification.store import EpisodeStore, StoreError, read_episodes, read_index
 from tests.support.episodes import episode_on
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -110,10 +112,54 @@ def test_a_damaged_line_in_the_middle_is_told_left_alone_and_costs_only_itself(
     assert damaged in path.read_bytes()
 
 
+def newer(episode: Episode, **changes: object) -> bytes:
+    """The record of an episode as a newer Trigpoint might write it."""
+    return json.dumps({**json.loads(episode.to_line()), "schema_version": 2, "moods": ["calm"], **changes}).encode()
+
+
+def test_a_record_of_a_newer_version_is_told_and_left_and_costs_only_itself(
+    path: Path, episodes: list[Episode]
+) -> None:
+    path.parent.mkdir()
+    written = newer(episodes[0], verdict=["in another form"]) + b"\n" + episodes[1].to_line()
+    path.write_bytes(written)
+    with EpisodeStore(path) as store:
+        assert not store.finished(episodes[0].episode_id)
+        assert store.get(episodes[0].episode_id) is None
+        assert list(store.newer) == [episodes[0].episode_id]
+        (problem,) = store.problems
+        assert f"{path}:1: this episode was written by a newer Trigpoint (schema version 2)" in problem
+        assert store.get(episodes[1].episode_id) == episodes[1]
+        store.append(episodes[2])
+    assert path.read_bytes() == written + episodes[2].to_line()
+    assert list(read_episodes(path)) == episodes[1:]
+
+
+@pytest.mark.parametrize("part", ["verdict", "question", "dataset", "attempts"])
+def test_a_record_that_turns_out_unreadable_is_no_episode_and_is_told(
+    path: Path, episodes: list[Episode], part: str
+) -> None:
+    """Its line looks like an episode; only when it is needed is it found to be none, or to hold newer records."""
+    data = json.loads(episodes[0].to_line())
+    inner = data["attempts"][0] if part == "attempts" else data[part]
+    inner["schema_version" if part != "dataset" else "rows"] = 2 if part != "dataset" else "many"
+    path.parent.mkdir()
+    path.write_bytes(json.dumps(data).encode() + b"\n" + episodes[1].to_line())
+    with EpisodeStore(path) as store:
+        assert store.get(episodes[0].episode_id) is None
+        assert not store.finished(episodes[0].episode_id), "a question that is asked again can be kept"
+        assert (episodes[0].episode_id in store.newer) == (part != "dataset")
+        (problem,) = store.problems
+        assert str(path) in problem
+        assert episodes[0].question.id in problem
+        store.append(episodes[0])
+        assert store.get(episodes[0].episode_id) == episodes[0]
+
+
 def test_there_is_one_writer_and_readers_are_not_held_up(path: Path, episodes: list[Episode]) -> None:
     with EpisodeStore(path) as store:
         store.append(episodes[0])
-        with pytest.raises(StoreBusy, match="Another run is writing"):
+        with pytest.raises(Busy, match="Another run is writing"):
             EpisodeStore(path)
         assert list(read_episodes(path)) == [episodes[0]]
     EpisodeStore(path).close()

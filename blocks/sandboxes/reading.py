@@ -9,7 +9,7 @@ from pydantic import Field
 
 from blocks.frozen import Frozen
 
-ColumnType = Literal["text", "integer", "number", "date", "boolean"]
+ColumnType = Literal["text", "integer", "number", "date", "boolean", "dmy", "mdy"]
 _Mark = Annotated[str, Field(max_length=1)]
 
 

@@ -1,56 +1,40 @@
-"""Reads a CSV file into a table: finds out encoding and delimiter, and says in one sentence why a file is none.
+"""Reads a CSV file into a table: finds out how it is written, and says in one sentence why a file is none.
+
+The steps: bytes become text (`encodings`), other formats are told by name (`refusals`), the first lines tell what
+separates fields (`dialect`) and where the table stands (`layout`, `footer`), every record is checked (`structure`),
+pandas reads them (`parsing`), and columns of text become numbers or dates where all their values agree (`columns`).
 
 Importable from the host as well; pandas is imported only when a file is really read.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import hashlib
-import io
-import re
 import time
-import warnings
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from sandbox_image.zygote.columns import Columns
+from sandbox_image.zygote.dialect import NO_DELIMITER, sniff_delimiter
+from sandbox_image.zygote.encodings import read_text
+from sandbox_image.zygote.finding import Found, find
+from sandbox_image.zygote.given import convert_as_given
+from sandbox_image.zygote.naming import listed
+from sandbox_image.zygote.numerals import Marks
+from sandbox_image.zygote.parsing import Table
+from sandbox_image.zygote.records import ragged
+from sandbox_image.zygote.refusals import LoadError
+from sandbox_image.zygote.remarks import Remarks
 from sandbox_image.zygote.rules import NO_RULES, Rules
+from sandbox_image.zygote.sentinels import note_sentinels
+from sandbox_image.zygote.structure import examine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NA_VALUES: Final = ("?", "NA", "N/A", "na", "n/a")
-"""Read as missing, besides what pandas itself takes for it."""
-DELIMITERS: Final = (",", ";", "\t", "|")
-NO_DELIMITER: Final = ""
-"""What `Facts.delimiter` holds for a file of one column."""
+__all__ = ["NO_DELIMITER", "Facts", "LoadError", "load", "sniff_delimiter"]
 
-_CHUNK: Final = 1 << 20
-_SAMPLE_BYTES: Final = 256 * 1024
-_SAMPLE_ROWS: Final = 200
-_UNUSED: Final = "\x1f"
-_MIXED: Final = "trigpoint-mixed"
-_BOMS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-
-Reason = Literal[
-    "empty", "no_columns", "not_text", "encoding", "too_many_columns", "ragged", "quote", "memory", "other"
-]
-
-
-class LoadError(Exception):
-    """The file is not a table this loader can read.
-
-    Args:
-        reason: The kind of trouble.
-        message: One sentence for the user.
-    """
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason: Reason = reason
-        self.message = message
+_TRAILING: Final = "\x00trailing"
 
 
 @dataclass(frozen=True)
@@ -73,17 +57,6 @@ class Facts:
         return asdict(self)
 
 
-@dataclass
-class _Scan:
-    """One pass over the bytes."""
-
-    size: int
-    sha256: str
-    encoding: str
-    errors: str
-    notes: list[str]
-
-
 def load(
     source: BinaryIO,
     *,
@@ -104,269 +77,178 @@ def load(
         LoadError: The file is empty, no text, ragged, too wide, or otherwise no table.
     """
     started = time.monotonic()
-    scan = _scan(source, rules.encoding)
-    notes = list(scan.notes)
-    sample, complete = _sample(source, scan)
-    delimiter = sniff_delimiter(sample) if rules.delimiter is None else rules.delimiter
-    header, rows = _first_rows(sample, delimiter, complete=complete)
-    _check_header(header, max_columns)
-    options = _shape_options(header, rows, notes)
-    _note_duplicates(header, notes)
-    frame = _parse(source, scan, delimiter, options, notes)
+    text = read_text(source, rules.encoding)
+    found = find(text, rules, max_columns)
+    layout = found.layout
+    structure = examine(found.body, found.dialect, layout)
+    names = [*layout.names, *([_TRAILING] if layout.trailing else [])]
+    _check_types(rules, layout.names)
+    remarks = Remarks(dict(layout.column_notes))
+    frame = _Conversion(Table(structure, names, rules.missing), found, rules, remarks).run()
+    notes = [*text.notes, *found.notes, *layout.notes, *structure.notes, *found.footer_notes, *remarks.sentences()]
     facts = Facts(
         rows=len(frame),
         columns=frame.shape[1],
-        encoding=_plain_name(scan.encoding),
-        delimiter=delimiter,
-        bytes=scan.size,
-        sha256=scan.sha256,
+        encoding=text.encoding,
+        delimiter=found.delimiter,
+        bytes=text.size,
+        sha256=text.sha256,
         seconds=round(time.monotonic() - started, 4),
         warnings=notes,
+        column_notes=remarks.columns,
     )
     return frame, facts
 
 
-def sniff_delimiter(sample: str) -> str:
-    """The delimiter a piece of text uses; the empty string when it has one column.
-
-    A delimiter is believed when most lines have the same number of fields with it, more than one. Among several, the
-    one that fits more lines wins, then the one that makes more fields.
-    """
-    best = (0.0, 0, NO_DELIMITER)
-    for candidate in DELIMITERS:
-        counts = Counter(len(row) for row in _rows(sample, candidate) if row)
-        if not counts:
-            continue
-        fields, lines = counts.most_common(1)[0]
-        fit = lines / counts.total()
-        header_fields = len(_rows(sample, candidate, limit=1)[0])
-        if fields > 1 and header_fields > 1 and (fit, fields) > best[:2]:
-            best = (fit, fields, candidate)
-    return best[2]
-
-
-def _scan(source: BinaryIO, encoding: str | None) -> _Scan:
-    """Size, hash and encoding in one pass."""
-    source.seek(0)
-    digest = hashlib.sha256()
-    head = source.read(4096)
-    guess, notes = (encoding, []) if encoding else _encoding_of_head(head)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    valid = guess in (None, "utf-8")
-    blank, size, position = True, 0, 0
-    piece = head
-    while piece:
-        digest.update(piece)
-        blank = blank and not piece.strip(b" \t\r\n\x00\xef\xbb\xbf\xfe\xff")
-        if guess is None or guess == "utf-8":
-            position = piece.find(b"\x00")
-            if position >= 0:
-                raise LoadError("not_text", f"The file is not text: byte {size + position + 1} is NUL.")
-        if valid:
-            valid = _decodes(decoder, piece, final=False)
-        size += len(piece)
-        piece = source.read(_CHUNK)
-    if not size or blank:
-        raise LoadError("empty", "The file is empty.")
-    valid = valid and _decodes(decoder, b"", final=True)
-    if guess is not None and not (guess == "utf-8" and not encoding):
-        return _Scan(size, digest.hexdigest(), _known(guess), "strict", notes)
-    if valid:
-        return _Scan(size, digest.hexdigest(), "utf-8", "strict", notes)
-    return _legacy(source, size, digest.hexdigest())
-
-
-def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool) -> bool:
-    try:
-        decoder.decode(piece, final)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _encoding_of_head(head: bytes) -> tuple[str | None, list[str]]:
-    for mark, name in _BOMS:
-        if head.startswith(mark):
-            return name, []
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    half = len(head) // 2
-    # Latin text in UTF-16 without a mark has a NUL in nearly every other byte, and only there.
-    for zeros, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
-        if half >= 8 and zeros > 0.7 * half and others == 0:
-            return name, [f"The file has no byte order mark; it was read as {name.upper()}."]
-    return None, []
-
-
-def _known(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError as error:
-        raise LoadError("encoding", f"There is no encoding called {encoding!r}.") from error
-
-
-def _plain_name(encoding: str) -> str:
-    return "utf-8" if encoding == "utf-8-sig" else encoding
-
-
-def _legacy(source: BinaryIO, size: int, sha256: str) -> _Scan:
-    """Bytes that are not UTF-8: one of the single-byte encodings, or UTF-8 with some lines in another."""
-    good = bad = 0
-    undefined = False
-    first_line = 0
-    source.seek(0)
-    for number, line in enumerate(source, start=1):
-        if line.isascii():
-            continue
-        try:
-            line.decode("utf-8")
-            good += 1
-        except UnicodeDecodeError:
-            bad += 1
-            first_line = first_line or number
-            undefined = undefined or any(byte in line for byte in b"\x81\x8d\x8f\x90\x9d")
-    if good:
-        codecs.register_error(_MIXED, _as_windows_1252)
-        note = (
-            f"The file mixes encodings: {bad} lines, the first of them line {first_line}, hold bytes that are not "
-            "UTF-8; they were read as Windows-1252."
+def _check_types(rules: Rules, names: Sequence[str]) -> None:
+    unknown = [name for name in rules.types if name not in names]
+    if unknown:
+        verb = "is" if len(unknown) == 1 else "are"
+        raise LoadError(
+            "rules", f"{listed(unknown)} of --types {verb} not in the table, which has {listed(names)[7:].lstrip()}."
         )
-        return _Scan(size, sha256, "utf-8", _MIXED, [note])
-    name = "latin-1" if undefined else "cp1252"
-    note = f"The file is not UTF-8 (line {first_line}); it was read as {'Latin-1' if undefined else 'Windows-1252'}."
-    return _Scan(size, sha256, name, "strict", [note])
 
 
-def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    wrong = error.object[error.start : error.end]
-    return "".join(bytes([byte]).decode("cp1252", "replace") for byte in wrong), error.end
+class _Conversion:
+    """The way from records to a frame."""
+
+    def __init__(self, table: Table, found: Found, rules: Rules, remarks: Remarks) -> None:
+        self.table = table
+        self.found = found
+        self.rules = rules
+        self.remarks = remarks
+        thousands = rules.thousands
+        self.known = Marks(rules.decimal, thousands)
+
+    def run(self) -> pd.DataFrame:
+        import pandas as pd
+
+        frame = self._parse()
+        if self.found.layout.trailing:
+            frame = self._without_trailing(frame)
+        frame = self._without_repeated_names(frame)
+        made = self._convert(frame)
+        if any(made[name] is not frame[name] for name in made):
+            frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
+        self._note_marks()
+        for name in frame.columns:
+            if pd.api.types.is_numeric_dtype(frame[name].dtype) and not pd.api.types.is_bool_dtype(frame[name].dtype):
+                note_sentinels(str(name), frame[name], self.remarks)
+        if isinstance(frame.index, pd.RangeIndex) and frame.index.start == 0 and frame.index.step == 1:
+            return frame
+        raise LoadError(
+            "ragged", "The rows have more fields than the header line; pandas would take some for row labels."
+        )
+
+    def _parse(self) -> pd.DataFrame:
+        """All columns; words such as NA are missing in those that hold numbers."""
+        import pandas as pd
+
+        names, layout = list(self.table.names), self.found.layout
+        texts = {names[at] for at in self.table.structure.as_text if at < len(names)} | set(self.rules.types)
+        if self.known.decimal not in (None, ".") or self.known.thousands not in (None, ","):
+            texts = set(names)
+        kinds = zip(layout.names, layout.kinds, strict=False)
+        numbers = {name for name, kind in kinds if kind in ("number", "boolean")} - texts
+        frame = self.table.parse(texts=texts, numbers=numbers)
+        wrong = [name for name in names if name in numbers and _is_text(frame[name])]
+        if wrong:
+            again = self.table.parse(texts=set(wrong), numbers=(), only=wrong)
+            frame = pd.DataFrame({name: again[name] if name in wrong else frame[name] for name in names}, copy=False)
+        return frame
+
+    def _without_trailing(self, frame: pd.DataFrame) -> pd.DataFrame:
+        last = frame.pop(_TRAILING)
+        rows = last.notna().to_numpy().nonzero()[0]
+        if rows.size:
+            width = len(self.found.layout.names)
+            raise ragged(self._line_of(int(rows[0])), width + 1, width)
+        return frame
+
+    def _without_repeated_names(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Leave out rows that repeat the header line, as files have that were put together from several."""
+        if (
+            not self.found.layout.header_line
+            or not len(frame)
+            or not all(_is_text(frame[name]) for name in frame.columns)
+        ):
+            return frame
+        same = frame[frame.columns[0]] == str(frame.columns[0])
+        if not same.any():
+            return frame
+        for name in frame.columns[1:]:
+            same &= frame[name] == str(name)
+        count = int(same.sum())
+        if count:
+            line = self._line_of(int(same.to_numpy().argmax()))
+            self.found.notes.append(
+                f"The header line is repeated {count:,} times, first in line {line}; those were left out."
+            )
+            frame = frame[~same].reset_index(drop=True)
+        return frame
+
+    def _convert(self, frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:
+        columns = Columns(self.known, self.remarks)
+        made: dict[str, pd.Series[Any]] = {str(name): frame[name] for name in frame.columns}
+        later = []
+        for name in made:
+            given = self.rules.types.get(name)
+            if given is not None:
+                made[name] = convert_as_given(name, made[name], given, self.known, self.remarks, self._line_of)
+            elif _is_text(made[name]):
+                converted = columns.convert(name, made[name])
+                later += [name] if converted is None else []
+                made[name] = made[name] if converted is None else converted
+        if later and columns.hint.decimal is None and any(_has_fractions(made[name]) for name in made):
+            columns.hint = Marks(".", columns.hint.thousands)
+        for name in later:
+            converted = columns.convert(name, made[name], last=True)
+            made[name] = made[name] if converted is None else converted
+        if columns.hint.decimal == "," and self.known.decimal is None:
+            self._read_points_again(made, columns)
+        return made
+
+    def _read_points_again(self, made: dict[str, pd.Series[Any]], columns: Columns) -> None:
+        """In a file with decimal commas, a point may stand between thousands: 1.234 is no fraction there."""
+        doubtful = [name for name in made if _has_fractions(made[name]) and not columns.was_read(name)]
+        if not doubtful:
+            return
+        texts = self.table.parse(texts=set(doubtful), numbers=doubtful, only=doubtful)
+        for name in doubtful:
+            present = texts[name].dropna()
+            if bool(present.str.fullmatch(r"-?\d{1,3}(?:\.\d{3})+|-?\d{1,3}").all()):
+                columns.points_are_thousands = True
+                converted = columns.convert(name, texts[name], last=True)
+                made[name] = made[name] if converted is None else converted
+
+    def _note_marks(self) -> None:
+        if "?" not in self.rules.missing:
+            count = self.table.count_of("?")
+            if count:
+                self.found.notes.append(f"'?' was read as missing, {count:,} times.")
+
+    def _line_of(self, row: int) -> int:
+        line = self.table.line_of(row)
+        if self.table.structure.lines is not None or not line:
+            return line
+        return (
+            self.found.body.first_line
+            + line
+            - 1
+            + sum(
+                self.found.body.first_line <= each <= self.found.body.first_line + line - 1
+                for each in self.found.body.removed
+            )
+        )
 
 
-def _sample(source: BinaryIO, scan: _Scan) -> tuple[str, bool]:
-    """The first lines as text, and whether that is the whole file."""
-    source.seek(0)
-    raw = source.read(_SAMPLE_BYTES)
-    # The header must be in the sample whole, however wide the table is.
-    while b"\n" not in raw and b"\r" not in raw and len(raw) < scan.size:
-        raw += source.read(_CHUNK)
-    complete = len(raw) >= scan.size
-    decoder = codecs.getincrementaldecoder(scan.encoding)(scan.errors)
-    try:
-        text = decoder.decode(raw, final=complete)
-    except UnicodeError as error:
-        raise LoadError("encoding", f"The file cannot be read as {scan.encoding}: {error}.") from error
-    if "\x00" in text:
-        raise LoadError("not_text", "The file is not text: it holds NUL characters.")
-    if not complete:
-        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
-    return text, complete
-
-
-def _rows(sample: str, delimiter: str, limit: int = _SAMPLE_ROWS) -> list[list[str]]:
-    lines = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter or _UNUSED)
-    found: list[list[str]] = []
-    try:
-        for row in lines:
-            if row:
-                found.append(row)
-            if len(found) >= limit:
-                break
-    except csv.Error:
-        # A field larger than the module's limit; what came before it is enough to go by.
-        pass
-    return found or [[]]
-
-
-def _first_rows(sample: str, delimiter: str, *, complete: bool) -> tuple[list[str], list[list[str]]]:
-    rows = _rows(sample, delimiter)
-    if not any(field.strip() for field in rows[0]) and len(rows) == 1:
-        raise LoadError("no_columns", "The file has no columns: its first line names none.")
-    if len(rows) == 1 and complete:
-        raise LoadError("empty", "The file has a header line but no rows.")
-    return rows[0], rows[1:]
-
-
-def _check_header(header: list[str], max_columns: int) -> None:
-    if len(header) > max_columns:
-        message = f"The file has {len(header):,} columns; at most {max_columns:,} are allowed."
-        raise LoadError("too_many_columns", message)
-
-
-def _shape_options(header: list[str], rows: list[list[str]], notes: list[str]) -> dict[str, Any]:
-    """Options for a file whose rows are all one field longer than its header; pandas would shift the columns."""
-    if not rows or any(len(row) != len(header) + 1 for row in rows):
-        return {}
-    if all(row[-1] == "" for row in rows):
-        notes.append("Every row ends with a delimiter that the header line lacks; the empty last column was left out.")
-        return {"index_col": False, "usecols": range(len(header))}
-    notes.append("Every row has one field more than the header line; the first column had no name.")
-    return {"names": _unique(["Unnamed: 0", *header]), "header": 0}
-
-
-def _unique(names: list[str]) -> list[str]:
-    seen: set[str] = set()
-    result = []
-    for name in names:
-        candidate, count = name, 0
-        while candidate in seen:
-            count += 1
-            candidate = f"{name}.{count}"
-        seen.add(candidate)
-        result.append(candidate)
-    return result
-
-
-def _note_duplicates(header: list[str], notes: list[str]) -> None:
-    twice = [name for name, count in Counter(header).items() if count > 1 and name != ""]
-    if twice:
-        shown = ", ".join(repr(_short(name)) for name in twice[:5]) + (", …" if len(twice) > 5 else "")
-        notes.append(f"Column names occur more than once and were numbered: {shown}.")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 60 else name[:57] + "..."
-
-
-def _parse(source: BinaryIO, scan: _Scan, delimiter: str, options: dict[str, Any], notes: list[str]) -> pd.DataFrame:
+def _is_text(column: pd.Series[Any]) -> bool:
     import pandas as pd
 
-    source.seek(0)
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            frame: pd.DataFrame = pd.read_csv(
-                source,
-                sep=delimiter or _UNUSED,
-                encoding=scan.encoding,
-                encoding_errors=scan.errors,
-                na_values=list(NA_VALUES),
-                low_memory=False,
-                on_bad_lines="error",
-                **options,
-            )
-    except pd.errors.EmptyDataError as error:
-        raise LoadError("no_columns", "The file has no columns: its first line names none.") from error
-    except pd.errors.ParserError as error:
-        raise _explain(str(error)) from error
-    except MemoryError as error:
-        raise LoadError("memory", "The file is too large for the memory of the sandbox.") from error
-    except UnicodeError as error:
-        raise LoadError("encoding", f"The file cannot be read as {scan.encoding}: {error}.") from error
-    except (ValueError, OverflowError) as error:
-        raise LoadError("other", f"The file cannot be read as a table: {error}") from error
-    notes.extend(dict.fromkeys(str(entry.message).split("\n")[0] for entry in caught if not options))
-    if frame.shape[1] == 0:
-        raise LoadError("no_columns", "The file has no columns: its first line names none.")
-    return frame
+    return isinstance(column.dtype, pd.StringDtype) or (
+        column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty")
+    )
 
 
-def _explain(message: str) -> LoadError:
-    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
-    if ragged:
-        expected, line, saw = ragged.groups()
-        return LoadError("ragged", f"Line {line} has {saw} fields where {expected} were expected.")
-    quote = re.search(r"EOF inside string starting at row (\d+)", message)
-    if quote:
-        return LoadError("quote", f"A quotation mark opened in data row {int(quote[1])} is never closed.")
-    return LoadError("other", f"The file cannot be read as a table: {message.strip().splitlines()[-1]}")
+def _has_fractions(column: pd.Series[Any]) -> bool:
+    return str(column.dtype) == "float64" and bool((column.dropna() % 1 != 0).any())

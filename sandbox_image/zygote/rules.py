@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-COLUMN_TYPES: Final = ("text", "integer", "number", "date", "boolean")
-"""The types a column can be given."""
+COLUMN_TYPES: Final = ("text", "integer", "number", "date", "boolean", "dmy", "mdy")
+"""The types a column can be given; dmy and mdy are dates whose order of day and month is told."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+"""Finds the lines after a table: sources, remarks, totals, rows without a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox_image.zygote.cells import kind
+from sandbox_image.zygote.dialect import Dialect, Line, Row, read_rows
+from sandbox_image.zygote.layout import Layout
+from sandbox_image.zygote.naming import several
+from sandbox_image.zygote.rules import Rules
+
+TAIL_LINES: Final = 60
+_MOST: Final = 40
+_TOTAL: Final = re.compile(
+    r"^(?:(?:grand|sub|overall|sum|column)?[\s-]*totals?(?:\s.{0,20})?|sum|summe|gesamt(?:summe)?|insgesamt|total\sgeneral|totale|totaal"
+    r"|toplam|итого|всего|celkem|razem|ogółem|suma|合計|总计|總計|합계|average|mean|mittelwert|moyenne|promedio)\s*:?$",
+    re.I,
+)
+_REMARK: Final = re.compile(
+    r"^[\s\"'*†‡(\[]*(?:sources?|notes?|foot-?notes?|remarks?|legend|key|data|updated|last\s|generated|created|retrieved"
+    r"|downloaded|exported"
+    r"|copyright|©|https?://|www\.|quelle|hinweis|stand:|fuente|nota|źródło|источник|примечание|出典|注|資料"
+    r"|来源|end of"
+    r"|\(?\d[\d,]* rows?\b|rows?:|records?:|total (?:rows|records)|\d\)|\[\d\]|[a-z]\)|\*|#|eof\b|---|==="
+    r"|prepared|contact|see\s)",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Footer:
+    """Lines after the table.
+
+    Attributes:
+        lines: How many lines at the end of the file are none of the table's, empty ones among them.
+        notes: What is said of them.
+    """
+
+    lines: int
+    notes: tuple[str, ...] = ()
+
+
+def find_footer(tail: Sequence[Line], layout: Layout, dialect: Dialect, rules: Rules, head: Sequence[Row]) -> Footer:
+    """Find them.
+
+    Args:
+        tail: The last lines of the file, those of the table's head not among them; numbers count from the file's start
+            or from anywhere.
+        layout: Where the table begins, and its columns.
+        dialect: How fields are written.
+        rules: What is known.
+        head: The table's first rows.
+    """
+    at = len(tail)
+    while at and not tail[at - 1].text.strip():
+        at -= 1
+    if rules.footer_lines is not None:
+        cut = max(0, at - rules.footer_lines)
+        return Footer(len(tail) - cut if rules.footer_lines else 0)
+    width = len(layout.names)
+    gap = max((index for index in range(at) if not tail[index].text.strip()), default=-1)
+    end, total, empty, said = at, 0, 0, 0
+    while at > 1 and len(tail) - at < _MOST:
+        line = tail[at - 1]
+        what = _what(line, layout, dialect, head, width, after_gap=at - 1 > gap >= 0)
+        if what == "" or (dialect.quote and line.text.count(dialect.quote) % 2):
+            break
+        total, empty, said = total + (what == "total"), empty + (what == "empty"), said + (what == "remark")
+        at -= 1
+        if at - 1 <= gap:
+            gap = max((index for index in range(at - 1) if not tail[index].text.strip()), default=-1)
+    notes = []
+    if said:
+        notes.append(f"{several(said, 'line')} after the table left out: {tail[end - 1].text.strip()[:60]!r}.")
+    if total:
+        what = tail[at].text.strip()[:60] if total == 1 else ""
+        shown = f" ({what!r})" if what else ""
+        notes.append(
+            f"{several(total, 'row')} of totals at the end left out{shown}; --footer-lines 0 keeps everything."
+        )
+    if empty:
+        notes.append(f"{several(empty, 'row')} without any value at the end left out.")
+    return Footer(len(tail) - at if notes else 0, tuple(notes))
+
+
+def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], width: int, *, after_gap: bool) -> str:
+    """What a line at the end is: blank, empty, total, remark; nothing where it is a row of the table."""
+    if not line.text.strip():
+        return "blank"
+    rows = read_rows([line], dialect)
+    cells = [cell.strip() for cell in rows[0].fields] if rows else []
+    filled = [cell for cell in cells if cell]
+    if not filled:
+        return "empty"
+    expected = len(cells) in (width, width + layout.trailing)
+    first = next(at for at, cell in enumerate(cells) if cell)
+    if _TOTAL.match(filled[0]) and width > 1 and len(filled) > 1 and kind(filled[0]) != "number":
+        # Where other rows have the word as well, it is a value of the column.
+        others = (each.fields for each in head if each.fields != rows[0].fields and len(each.fields) > first)
+        return "" if any(each[first].strip() == filled[0] for each in others) else "total"
+    if width == 1:
+        return "remark" if after_gap and _REMARK.match(line.text) else ""
+    if expected:
+        thin = len(filled) == 1 and width > 2 and cells[0] != ""
+        contradicts = all(
+            each == "word" or not cell or kind(cell) == "word" for each, cell in zip(layout.kinds, cells, strict=False)
+        )
+        return (
+            "remark" if (thin and contradicts and _sentence(filled[0])) or (_remark(filled[0]) and contradicts) else ""
+        )
+    if after_gap or _remark(line.text):
+        return "remark"
+    return "remark" if len(cells) == 1 and _sentence(line.text) and dialect.delimiter != " " else ""
+
+
+def _remark(text: str) -> bool:
+    return _REMARK.match(text) is not None and kind(text) == "word"
+
+
+def _sentence(text: str) -> bool:
+    return _remark(text) or len(text.split()) >= 4

@@ -1,0 +1,394 @@
+"""Finds out where in a file the table stands: what precedes it, its column names, units under them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from sandbox_image.zygote.cells import is_word_for_missing, kind
+from sandbox_image.zygote.dialect import Dialect, Line, Row, read_rows
+from sandbox_image.zygote.naming import several, short, unique
+from sandbox_image.zygote.refusals import LoadError
+from sandbox_image.zygote.rules import Rules
+
+COMMENTS: Final = ("#", "//", "%", "--", "!", "*", "'", '"#')
+UNITS: Final = re.compile(
+    r"^(?:[\[(].{1,20}[\])]|[%‰°]|°\s?[CFK]|deg\.?\s?[CFK]?|[kMGTmµcd]?(?:m|g|s|W|Wh|J|Pa|V|A|Hz|N|l|L|B|b|eV|mol|K|t|cal)"
+    r"(?:[²³2-4]|\^[2-4]|\*\*[2-4])?(?:\s?[/·.]\s?[a-zA-Z]{1,5}[²³2-4]?)?|[kM]m/h|mph|kph|m\s?s-1|kg\s?m-\d|hPa|mbar|bar|psi|rpm|ppm|ppb"
+    r"|min|h|hr|hrs?|hours?|days?|weeks?|months?|years?|yrs?|sec|seconds?|minutes?|ms|mins?|mi|miles?|ft|in|inch(?:es)?|yd|lbs?|oz|ha|acres?"
+    r"|USD|EUR|GBP|JPY|CHF|CNY|INR|[$€£¥]|US\$|(?:mio|mrd|million|billion|thousand)s?\.?(?:\s\S{1,8})?|1000s?|number|count|persons?|people"
+    r"|units?|pcs\.?|pieces|percent|per\scent|index|score|ratio|degrees?|kg/m[²2]|g/l|mg/l|mg/dl|µg/m[³3]|W/m[²2]|string|text|int|integer|float|date|bool|yyyy-mm-dd|dd/mm/yyyy|none|n/a)$",
+    re.I,
+)  # fmt: skip
+"""What a line of units holds."""
+_RULED: Final = re.compile(r"^\s*[-=+|:\s]*[-=]{3,}[-=+|:\s]*$")
+_SEP: Final = re.compile(r'^"?sep=(.|\\t)"?[,;\t]*$', re.I)
+_TYPED: Final = 0.8
+
+
+@dataclass
+class Layout:
+    """Where the table stands, and what was said on the way."""
+
+    names: list[str]
+    first_line: int
+    """The first line of data."""
+    header_line: int = 0
+    kinds: list[str] = field(default_factory=list)
+    """By column: number, date, boolean, or word."""
+    wordy: set[int] = field(default_factory=set)
+    """Columns whose first values are words, or missing, none of them a number."""
+    spoken: set[int] = field(default_factory=set)
+    """Columns whose first values are words or dates, none of them a number."""
+    notes: list[str] = field(default_factory=list)
+    column_notes: dict[str, str] = field(default_factory=dict)
+    trailing: bool = False
+    """Every row ends with a delimiter that the header line lacks."""
+
+
+def separator_line(lines: Sequence[Line]) -> str | None:
+    """The delimiter that a first line `sep=;` names, as a spreadsheet program writes it."""
+    found = _SEP.match(lines[0].text.strip(" ")) if lines else None
+    return None if found is None else found[1].replace("\\t", "\t")
+
+
+def comment_prefix(lines: Sequence[Line], rules: Rules) -> str:
+    """What lines before the table begin with that are comments; nothing where there are none."""
+    if rules.comment is not None:
+        return rules.comment
+    filled = [line.text for line in lines if line.text.strip()]
+    for prefix in COMMENTS:
+        leading = 0
+        while leading < len(filled) and filled[leading].startswith(prefix):
+            leading += 1
+        # Where all lines begin so, it is part of the first field.
+        rest = filled[leading:]
+        if leading and len(rest) > 1 and sum(text.startswith(prefix) for text in rest) < 0.2 * len(rest):
+            if prefix in ("'", "*", "!", "--") and not re.match(r"[\w*!'-]*\s", filled[0][len(prefix) :]):
+                continue
+            return prefix
+    return ""
+
+
+def lay_out(
+    lines: Sequence[Line], comments: Sequence[Line], dialect: Dialect, rules: Rules, *, complete: bool
+) -> Layout:
+    """Find the table.
+
+    Args:
+        lines: The first lines, without comments and lines to skip.
+        comments: The comments before the table.
+        dialect: How fields are written.
+        rules: What is known.
+        complete: Whether these lines are the whole file.
+
+    Raises:
+        LoadError: There are no columns, or no rows, or it is in doubt which line names the columns.
+    """
+    ruled = [line for line in lines[:40] if _RULED.match(line.text)]
+    kept = [line for line in lines if line not in ruled] if ruled else list(lines)
+    rows = read_rows(kept, dialect)
+    filled = [row for row in rows if not row.blank]
+    if not filled:
+        raise LoadError("no_columns", "The file has no columns: its first line names none.")
+    width = _width(filled)
+    if rules.header_line:
+        given, first = _given_header(filled, rules.header_line)
+        head: Row | None = given
+    else:
+        head, first = _find_header(filled, rows, width, rules)
+    layout = Layout(names=[], first_line=0)
+    if head is None and comments and first < len(filled) and rules.header_line is None:
+        head = _commented(comments[-1], dialect, width, filled[first])
+    data = filled[first:]
+    if not data and complete:
+        raise LoadError("empty", "The file has a header line but no rows.")
+        if head is not None:
+            layout.notes.append(f"The names of the columns stand in a comment, line {head.line}.")
+    _note_skipped(layout, filled, head, first, comments, ruled)
+    _name(layout, head, data, width)
+    layout.header_line = head.line if head else 0
+    data = _lines_under_names(layout, head, data)
+    layout.first_line = data[0].line if data else (head.line + 1 if head else 1)
+    layout.kinds = kinds_of(data, len(layout.names))
+    for at, each in enumerate(layout.kinds):
+        cells = {kind(row.fields[at]) for row in data if len(row.fields) == len(layout.names)}
+        if each in ("word", "date") and not cells & {"number"}:
+            layout.spoken |= {at} if cells & {"word", "date"} else set()
+            layout.wordy |= {at} if each == "word" else set()
+    return layout
+
+
+def kinds_of(rows: Sequence[Row], width: int) -> list[str]:
+    """What each column holds as a rule: number, date, boolean, or word."""
+    return [_kind_of([row.fields[at] for row in rows[:200] if at < len(row.fields)]) for at in range(width)]
+
+
+def _kind_of(cells: Sequence[str]) -> str:
+    counts = Counter(kind(cell) for cell in cells)
+    total = sum(counts[each] for each in ("number", "date", "boolean", "word"))
+    for each in ("number", "date", "boolean"):
+        if total and counts[each] >= _TYPED * total:
+            return each
+    return "word"
+
+
+def _width(rows: Sequence[Row]) -> int:
+    counts = Counter(len(row.fields) for row in rows if len(row.fields) > 1)
+    return max(counts, key=lambda each: (counts[each], each)) if counts else 1
+
+
+def _given_header(rows: Sequence[Row], number: int) -> tuple[Row, int]:
+    for at, row in enumerate(rows):
+        if row.line == number:
+            return row, at + 1
+    raise LoadError(
+        "rules", f"Line {number} cannot name the columns (--header-line): it is empty, left out, or not there."
+    )
+
+
+def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules: Rules) -> tuple[Row | None, int]:
+    start = _start(rows, all_rows, width)
+    first, rest = rows[start], rows[start + 1 :]
+    if rules.header_line == 0:
+        return None, start
+    if start and width > 1 and _is_names(rows[start - 1]) and len(rows[start - 1].fields) > 1:
+        before = len(rows[start - 1].fields)
+        if before == width - 1 and _verdict(first, rest) != "names":
+            return rows[start - 1], start
+        if before > 1 and start == 1 and _verdict(first, rest) == "data":
+            return rows[start - 1], start
+    if not rest:
+        return first, start + 1
+    verdict = _verdict(first, rest)
+    if verdict == "doubt":
+        raise LoadError(
+            "rules",
+            f"Whether line {first.line} names the columns is in doubt: say --header-line {first.line} where it does, "
+            "or --header-line 0 where no line does.",
+        )
+    return (first, start + 1) if verdict == "names" else (None, start)
+
+
+def _start(rows: Sequence[Row], all_rows: Sequence[Row], width: int) -> int:
+    """The first row of the table, names and all."""
+    widths = [len(row.fields) for row in rows]
+    start = 0
+    for at, each in enumerate(widths):
+        if each == width and (at + 1 == len(widths) or width in widths[at + 1 : at + 3]):
+            start = at
+            break
+    while start + 2 < len(rows) and width > 2 and _filled(rows[start]) <= 1 and _filled(rows[start + 1]) <= width:
+        start += 1
+        while start + 2 < len(rows) and len(rows[start].fields) != width:
+            start += 1
+    gaps = [row.line for row in all_rows[:40] if row.blank and row.line > rows[start].line]
+    for gap in gaps[-1:]:
+        after = next((at for at, row in enumerate(rows) if row.line > gap), len(rows))
+        if after + 2 < len(rows) and len(rows[after].fields) == width and after - start < len(rows) - after:
+            rest = rows[after + 1 :]
+            start = after if _verdict(rows[after], rest) == "names" and _typed_in(rest, width) else start
+    return start
+
+
+def _typed_in(rows: Sequence[Row], width: int) -> bool:
+    return any(each != "word" for each in kinds_of(rows, width))
+
+
+def _filled(row: Row) -> int:
+    return sum(bool(cell.strip()) for cell in row.fields)
+
+
+def _is_names(row: Row) -> bool:
+    """Whether a row may hold names: words, or years, and not the same one twice."""
+    filled = [cell.strip() for cell in row.fields if cell.strip()]
+    return bool(filled) and all(kind(cell) in ("word", "missing", "boolean") or _label(cell) for cell in filled)
+
+
+def _label(cell: str) -> bool:
+    return re.fullmatch(r"\d{1,4}", cell.strip()) is not None
+
+
+def _verdict(first: Row, rest: Sequence[Row]) -> str:
+    """Whether the first row holds names or data, told by the rows below it; or that this is in doubt."""
+    rest = [row for row in rest if len(row.fields) == len(first.fields)] or list(rest)
+    below = rest[1:] if len(rest) > 3 else rest
+    kinds = kinds_of(below, len(first.fields))
+    names = data = 0
+    labels: list[int] = []
+    for at, cell in enumerate(each.strip() for each in first.fields):
+        what = kind(cell)
+        if kinds[at] == "word" or not cell:
+            continue
+        if what in ("word", "missing", "boolean") and what != kinds[at]:
+            values = {row.fields[at].strip() for row in rest if at < len(row.fields)}
+            names += cell not in values
+        elif what != kinds[at] and what == "date":
+            names += 1
+        else:
+            data += 1
+            labels += [int(cell)] if _label(cell) else []
+    if names and not data:
+        return "names"
+    if data and labels and len(labels) == data and _are_labels(labels, certain=not names):
+        return "names"
+    if names and data:
+        return "doubt"
+    if data:
+        return "doubt" if len(labels) == data > 2 and labels == list(range(1, data + 1)) else "data"
+    return "data" if _recurs(first, rest, kinds) else "names"
+
+
+def _are_labels(labels: list[int], *, certain: bool) -> bool:
+    """Whether whole numbers in a first row are names: years, or the numbers of the columns."""
+    ascending = all(a < b for a, b in pairwise(labels))
+    if len(labels) > 1 and all(1850 <= each <= 2150 for each in labels) and len(set(labels)) == len(labels):
+        return ascending or labels == sorted(labels, reverse=True)
+    if labels == list(range(len(labels))) and len(labels) > 1:
+        return True
+    return not certain and ascending and (len(labels) > 1 or 1850 <= labels[0] <= 2150)
+
+
+def _recurs(first: Row, rest: Sequence[Row], kinds: list[str]) -> bool:
+    """Whether the first row's words are values of their columns: no column is named after one of its values."""
+    if len(rest) < 3:
+        return False
+    found = possible = 0
+    for at, cell in enumerate(first.fields):
+        values = [row.fields[at] for row in rest if at < len(row.fields) and row.fields != first.fields]
+        if kinds[at] == "word" and cell.strip() and len(set(values)) <= 0.6 * len(values):
+            possible += 1
+            found += cell in values
+    return found > 0 and found >= 0.5 * possible
+
+
+def _commented(line: Line, dialect: Dialect, width: int, first: Row) -> Row | None:
+    """The names, out of the last comment before the table, where it has as many fields as the table."""
+    text = line.text.lstrip("#%/!* ").rstrip()
+    rows = read_rows([Line(line.number, text)], dialect)
+    if width > 1 and rows and len(rows[0].fields) == width and _is_names(rows[0]) and rows[0].fields != first.fields:
+        return rows[0]
+    return None
+
+
+def _note_skipped(
+    layout: Layout, rows: Sequence[Row], head: Row | None, first: int, comments: Sequence[Line], ruled: Sequence[Line]
+) -> None:
+    begin = head.line if head is not None else (rows[first].line if first < len(rows) else 1)
+    before = [row.line for row in rows if row.line < begin]
+    if before:
+        which = f"Line {before[0]}" if len(before) == 1 else f"Lines {before[0]} to {before[-1]}"
+        verb = "was" if len(before) == 1 else "were"
+        layout.notes.append(f"{which} before the table {verb} left out (--header-line names another first line).")
+    shown = [line for line in comments if head is None or line.number != head.line]
+    if shown:
+        layout.notes.append(
+            f"{len(shown):,} comment {'line' if len(shown) == 1 else 'lines'} before the table left out."
+        )
+    if ruled:
+        layout.notes.append(f"Line {ruled[0].number}, which draws a line, was left out.")
+
+
+def _name(layout: Layout, head: Row | None, data: Sequence[Row], width: int) -> None:
+    if head is None:
+        layout.names = [f"column_{at}" for at in range(1, width + 1)]
+        first = data[0].line
+        last = f" to column_{width}" if width > 1 else ""
+        layout.notes.append(
+            f"The file has no line of column names, so they were numbered: column_1{last}; --header-line {first} takes "
+            f"them from line {first}."
+        )
+        return
+    cells = [re.sub(r"\s+", " ", cell).strip() for cell in head.fields]
+    if not any(cells):
+        raise LoadError("no_columns", "The file has no columns: its first line names none.")
+    fields = {len(row.fields) for row in data}
+    while fields and len(cells) > 1 and len(cells) > max(fields) and not cells[-1]:
+        cells.pop()
+    if fields == {len(cells) + 1}:
+        if all(not row.fields[-1].strip() for row in data):
+            layout.trailing = True
+            layout.notes.append(
+                "Every row ends with a delimiter that the header line lacks; the empty last column was left out."
+            )
+        else:
+            layout.notes.append("Every row has one field more than the header line; the first column had no name.")
+            cells = ["", *cells]
+    changed = sum(cell != given for cell, given in zip(cells[-len(head.fields) :], head.fields, strict=False))
+    if changed and len(cells) == len(head.fields):
+        layout.notes.append(f"Blanks or line breaks in the names of {several(changed, 'column')} were taken out.")
+    twice = [name for name, count in Counter(cells).items() if count > 1 and name]
+    layout.names = unique([cell or f"Unnamed: {at}" for at, cell in enumerate(cells)])
+    if twice:
+        shown = ", ".join(repr(short(name)) for name in twice[:5]) + (", …" if len(twice) > 5 else "")
+        layout.notes.append(f"Column names occur more than once and were numbered: {shown}.")
+
+
+def _lines_under_names(layout: Layout, head: Row | None, data: list[Row]) -> list[Row]:
+    """Take units and second names, which stand between the names and the data, out of the data."""
+    while head is not None and len(data) > 2 and len(data[0].fields) == len(layout.names):
+        under, rest = data[0], data[1:]
+        kinds = kinds_of(rest[1:] if len(rest) > 4 else rest, len(layout.names))
+        what = _what_is_under(under, rest, kinds)
+        if what == "":
+            break
+        _take(layout, head, under, what)
+        data = rest
+    return data
+
+
+def _what_is_under(under: Row, rest: Sequence[Row], kinds: list[str]) -> str:
+    typed = [at for at, each in enumerate(kinds) if each != "word"]
+    cells = [under.fields[at].strip() for at in typed]
+    said = [cell for cell in cells if (cell and kind(cell) != "missing") or (UNITS.match(cell) and len(cell) < 3)]
+    said = [cell for cell in said if cell]
+    if (
+        not typed
+        or not said
+        or any(kind(cell) in ("number", "date") for cell in cells if cell and not UNITS.match(cell))
+    ):
+        return ""
+    again = {row.fields[at].strip() for row in rest for at in typed if at < len(row.fields)}
+    if any(cell in again for cell in said):
+        return ""
+    words = [under.fields[at].strip() for at, each in enumerate(kinds) if each == "word"]
+    recurring = any(
+        cell and cell in {row.fields[at].strip() for row in rest if at < len(row.fields)}
+        for at, each in enumerate(kinds) if each == "word" for cell in [under.fields[at].strip()]
+    )  # fmt: skip
+    if recurring:
+        return ""
+    if all(UNITS.match(cell) for cell in said):
+        plain = all(not cell or is_word_for_missing(cell) or UNITS.match(cell) or len(cell) < 40 for cell in words)
+        return "units" if plain else ""
+    return "names" if len(said) == len(typed) >= 2 or (len(said) >= 3 and len(said) > 0.6 * len(typed)) else ""
+
+
+def _take(layout: Layout, head: Row, under: Row, what: str) -> None:
+    cells = [re.sub(r"\s+", " ", cell).strip() for cell in under.fields]
+    given = [cell.strip() for cell in head.fields]
+    if what == "names" and len(given) == len(cells) and (len(set(given)) < len(given) or "" in given):
+        carried = ""
+        joined = []
+        for above, cell in zip(given, cells, strict=True):
+            carried = above or carried
+            joined.append(" ".join(part for part in (carried, cell) if part))
+        layout.names = unique([name or f"Unnamed: {at}" for at, name in enumerate(joined)])
+        layout.notes[:] = [note for note in layout.notes if "more than once" not in note]
+        layout.notes.append(
+            f"The column names stand in two lines; line {under.line} was added to those of line {head.line}."
+        )
+        return
+    for name, cell in zip(layout.names, cells, strict=True):
+        if cell and not (is_word_for_missing(cell) and len(cell) < 4 and not UNITS.match(cell)) and cell != "-":
+            known = layout.column_notes.get(name)
+            text = f"unit: {cell.strip('[]()')}" if what == "units" else cell
+            layout.column_notes[name] = f"{known}; {text}" if known else text
+    kept = "units of the columns" if what == "units" else "a second line of names"
+    layout.notes.append(
+        f"Line {under.line} holds {kept}; it was left out of the rows and kept with the columns' descriptions."
+    )

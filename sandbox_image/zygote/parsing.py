@@ -1,0 +1,129 @@
+"""Has pandas read the rows of a table, each column with the words that mean a missing value in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import warnings
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sandbox_image.zygote.cells import MARKS, WORDS
+from sandbox_image.zygote.records import Structure
+from sandbox_image.zygote.refusals import LoadError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Source(io.RawIOBase):
+    """Bytes of a mapped file, which pandas reads without a copy of them all."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        piece = self._data[self._at : self._at + len(target)]
+        target[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table, ready to be parsed.
+
+    Attributes:
+        structure: The rows and their dialect.
+        names: One name for each field of a row.
+        missing: Further words that mean a missing value.
+    """
+
+    structure: Structure
+    names: Sequence[str]
+    missing: Sequence[str]
+
+    def parse(
+        self, *, texts: Collection[str], numbers: Collection[str], only: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Parse it.
+
+        Args:
+            texts: Columns whose values stay as they are written.
+            numbers: Columns in which words such as NA mean a missing value.
+            only: Columns that are wanted; None for all.
+
+        Raises:
+            LoadError: It cannot be parsed.
+        """
+        import pandas as pd
+
+        always = [*MARKS, *self.missing]
+        among_numbers = [*always, *WORDS]
+        wanted = list(self.names if only is None else only)
+        words: Any = {name: among_numbers if name in numbers else always for name in wanted}
+        structure = self.structure
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                frame: pd.DataFrame = pd.read_csv(
+                    io.BufferedReader(_Source(structure.data), 1 << 20),
+                    sep=structure.delimiter or "\x1e",
+                    header=None,
+                    names=list(self.names),
+                    usecols=None if only is None else wanted,
+                    index_col=False,
+                    quotechar=structure.quote or '"',
+                    quoting=csv.QUOTE_MINIMAL if structure.quote else csv.QUOTE_NONE,
+                    dtype={name: "str" for name in wanted if name in texts},
+                    keep_default_na=False,
+                    na_values=words,
+                    low_memory=False,
+                    encoding="utf-8",
+                    encoding_errors="replace",
+                )
+        except pd.errors.EmptyDataError as error:
+            raise LoadError("empty", "The file has a header line but no rows.") from error
+        except MemoryError as error:
+            raise LoadError("memory", "The file is too large for the memory of the sandbox.") from error
+        except (ValueError, OverflowError) as error:
+            said = str(error).strip().splitlines()[-1:] or ["unknown"]
+            raise LoadError("other", f"The file cannot be read as a table: {said[0]}") from error
+        return frame
+
+    def line_of(self, row: int) -> int:
+        """The number of the file's line in which a row begins, among the lines of the rows; 0 where not known."""
+        if self.structure.lines is not None:
+            return self.structure.lines[row] if row < len(self.structure.lines) else 0
+        text = bytes(self.structure.data).decode("utf-8", "replace")
+        quoting: Any = csv.QUOTE_MINIMAL if self.structure.quote else csv.QUOTE_NONE
+        lines = re.split(r"\r\n|\n|\r", text)
+        reader = csv.reader(
+            (line + "\n" for line in lines), delimiter=self.structure.delimiter or "\x1e", quoting=quoting
+        )  # fmt: skip
+        at = before = 0
+        for fields in reader:
+            if any(fields):
+                if at == row:
+                    return before + 1
+                at += 1
+            before = reader.line_num
+        return 0
+
+    def count_of(self, mark: str) -> int:
+        """How often a field holds this mark and nothing else."""
+        if bytes(mark, "ascii") not in bytes(self.structure.data[: 1 << 26]):
+            return 0
+        edge = re.escape((self.structure.delimiter or "\n").encode())
+        sign = re.escape(mark.encode())
+        return len(
+            re.findall(
+                rb"(?:^|(?<=[\r\n]|" + edge + rb'))"?' + sign + rb'"?(?=[\r\n]|$|' + edge + rb")", self.structure.data
+            )
+        )

@@ -1,0 +1,51 @@
+"""Collects what is said of columns while a table is read, so that many columns make one sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from sandbox_image.zygote.naming import listed
+
+_PLURAL: Final = {"holds": "hold", "was": "were", "it": "they"}
+
+
+@dataclass
+class Remarks:
+    """Sentences about columns, one for all those of which the same is said.
+
+    Attributes:
+        columns: By name, what the file says of a column: a unit, a format.
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    _said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def say(self, name: str, what: str, remedy: str = "") -> None:
+        """Say something of a column.
+
+        Args:
+            name: The column.
+            what: A clause in the past tense that follows one name or several.
+            remedy: A clause after it, in which NAME stands for the column.
+        """
+        self._said.setdefault((what, remedy), []).append(name)
+
+    def keep(self, name: str, text: str) -> None:
+        """Add to the description of a column."""
+        known = self.columns.get(name)
+        if known is None:
+            self.columns[name] = text
+        elif text not in known:
+            self.columns[name] = f"{known}; {text}"
+
+    def sentences(self) -> list[str]:
+        """All that was said."""
+        result = []
+        for (what, remedy), names in self._said.items():
+            if len(names) > 1:
+                what = re.sub(r"\b(holds|was|it)\b", lambda each: _PLURAL[each[0]], what)
+            shown = names[0] if len(names) == 1 and len(names[0]) <= 60 else "NAME"
+            result.append(f"{listed(names)} {what}" + (f"; {remedy.replace('NAME', shown)}" if remedy else "") + ".")
+        return result

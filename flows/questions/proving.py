@@ -18,6 +18,7 @@ from flows.answers.nodes import children
 from flows.answers.plain import NotPlain, as_json
 from flows.questions.candidates import Candidate, Facts
 from flows.questions.records import Question, QuestionSource, content_key
+from flows.questions.rounding import fitted
 
 SHUFFLE = "df = df.sample(frac=1, random_state=20_011).reset_index(drop=True)"
 _ID_WORDS = 80
@@ -89,6 +90,7 @@ async def prove(candidate: Candidate, open_session: OpenRuns, dataset_key: str, 
     """
     try:
         answer, facts = await _first_run(candidate, open_session, bars)
+        candidate = _fitted(candidate, answer)
         await _confirm(candidate, open_session, bars, answer)
         alternatives = [await _alternative(code, candidate, open_session, bars) for code in candidate.alternatives]
         truth = _as_json(answer, candidate)
@@ -136,10 +138,21 @@ async def _first_run(candidate: Candidate, open_session: OpenRuns, bars: Bars) -
     return answer, facts
 
 
+def _fitted(candidate: Candidate, answer: Answer) -> Candidate:
+    found = fitted(candidate, answer)
+    if found is None:
+        raise _Refused("facts", f"its answer is {render(answer)}: 0, or nothing but 0 where it is rounded")
+    return found
+
+
 async def _confirm(candidate: Candidate, open_session: OpenRuns, bars: Bars, answer: Answer) -> None:
     async with open_session() as session:
         again = _answer(await session.run(candidate.program, timeout_s=bars.timeout_s), candidate)
-    if again.canonical != answer.canonical:
+    # To the last bit, unless rounding is asked for: sums of several threads may differ there.
+    same = again.canonical == answer.canonical or (
+        candidate.answer.decimals is not None and compare(again, answer, candidate.answer).equal
+    )
+    if not same:
         raise _Refused("not_reproduced", f"a second run gave {render(again)}, the first {render(answer)}")
     if candidate.row_order_matters:
         return

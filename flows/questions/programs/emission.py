@@ -227,8 +227,13 @@ def _label(value: str, shape: Shape) -> str:
     return f"int({value})" if shape.whole_labels else f"str({value})"
 
 
+def _key(value: str, shape: Shape) -> str:
+    return f"str(int({value}))" if shape.whole_labels else f"str({value})"
+
+
 def _number(value: str, shape: Shape) -> str:
-    return f"round(float({value}), {shape.decimals})" if shape.decimals else f"int({value})"
+    # Unrounded: rounding at comparison accepts either rounding of a tie.
+    return f"float({value})" if shape.decimals else f"int({value})"
 
 
 _SUBMITTED: dict[Form, Callable[[str, Shape], str]] = {
@@ -238,6 +243,8 @@ _SUBMITTED: dict[Form, Callable[[str, Shape], str]] = {
     Form.LABEL: _label,
     Form.LABELS: lambda value, shape: f"[{_label('each', shape)} for each in {value}]",
     Form.COLUMN_PAIR: lambda value, _: value,
-    Form.MAPPING: lambda value, shape: f"{{str(group): {_number('value', shape)} for group, value in {value}.items()}}",
+    Form.MAPPING: lambda value, shape: (
+        f"{{{_key('group', shape)}: {_number('value', shape)} for group, value in {value}.items()}}"
+    ),
     Form.FLAG: lambda value, _: f"bool({value})",
 }

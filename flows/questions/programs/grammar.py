@@ -14,7 +14,7 @@ from enum import StrEnum
 from flows.questions.eligible import Eligible, Value
 from flows.tables.profiling import ColumnProfile, DatasetProfile
 
-VERSION = 2
+VERSION = 3
 """Version of the grammar: raised when an operator's code or words change."""
 
 Param = Value | tuple[Value, ...] | None

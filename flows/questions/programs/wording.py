@@ -8,6 +8,7 @@ from random import Random
 from flows.questions.eligible import quoted
 from flows.questions.programs.grammar import Form, Node, Param, Scene, Sort
 from flows.questions.programs.shaping import Shape
+from flows.questions.rounding import places_words
 
 _OPENINGS = ("Consider only the rows where", "Take only the rows where", "Look only at the rows where")
 _GROUPS = (Sort.KEY, Sort.HALVES, Sort.DATE)
@@ -184,7 +185,7 @@ def _conventions(root: Node) -> list[str]:
 
 
 def _closing(root: Node, shape: Shape) -> str:
-    decimals = f"rounded to {shape.decimals} decimals" if shape.decimals else "as a whole number"
+    decimals = f"rounded to {places_words(shape.decimals)}" if shape.decimals else "as a whole number"
     if shape.form is Form.MAPPING:
         return f"Answer with a mapping from {_each(root.inputs[0])} to its number, {decimals}."
     if shape.form in (Form.COUNT, Form.NUMBER) and (shape.form is Form.COUNT or not shape.decimals):

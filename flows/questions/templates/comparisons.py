@@ -70,7 +70,7 @@ TEMPLATES = (
         program="""
 counts = pd.crosstab(df[$g], df[$h])
 result = stats.chi2_contingency(counts, correction=False)
-submit({"statistic": round(float(result.statistic), $d), "degrees_of_freedom": int(result.dof)})
+submit({"statistic": float(result.statistic), "degrees_of_freedom": int(result.dof)})
 """,
         probe=probe("counts.to_numpy().sum()", smallest_group="result.expected_freq.min()", p_value="result.pvalue"),
         answer=AnswerSpec(type="mapping"),
@@ -89,7 +89,7 @@ submit({"statistic": round(float(result.statistic), $d), "degrees_of_freedom": i
         report U of the first group.""",
         program=_TWO_GROUPS
         + """result = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic")
-submit(round(float(result.statistic), $d))
+submit(float(result.statistic))
 """,
         probe=probe(_ROWS_OF_TWO, smallest_group=_SMALLER, p_value="result.pvalue"),
         answer=AnswerSpec(type="float"),
@@ -107,7 +107,7 @@ submit(round(float(result.statistic), $d))
         program=_KNOWN
         + """groups = [values for _, values in known.groupby($g)[$x]]
 result = stats.levene(*groups, center="median")
-submit(round(float(result.statistic), $d))
+submit(float(result.statistic))
 """,
         probe=probe("len(known)", smallest_group="min(map(len, groups))", p_value="result.pvalue"),
         answer=AnswerSpec(type="float"),
@@ -129,7 +129,7 @@ submit(round(float(result.statistic), $d))
         + """means = known.groupby($g)[$x].mean()
 highest, lowest = means.idxmax(), means.idxmin()
 result = stats.ttest_ind(known.loc[known[$g] == highest, $x], known.loc[known[$g] == lowest, $x], equal_var=False)
-submit({"highest": highest, "lowest": lowest, "t": round(float(result.statistic), $d)})
+submit({"highest": highest, "lowest": lowest, "t": float(result.statistic)})
 """,
         probe=probe(
             "(known[$g].isin([highest, lowest])).sum()",
@@ -162,7 +162,7 @@ values = np.sort(known.loc[known[$g] == group, $x].to_numpy())
 rng = np.random.default_rng($seed)
 resampled = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(1_000)]
 low, high = np.percentile(resampled, [2.5, 97.5])
-submit({"group": group, "low": round(float(low), $d), "high": round(float(high), $d)})
+submit({"group": group, "low": float(low), "high": float(high)})
 """,
         probe=probe("len(values)", smallest_group=_SMALLEST, margin=_TOP_GAP, setup=_TOP),
         answer=AnswerSpec(type="mapping"),
@@ -188,7 +188,7 @@ def analyse(column):
 results = {column: analyse(column) for column in $gs}
 f_statistics = pd.Series({column: result.statistic for column, result in results.items()})
 best = f_statistics.idxmax()
-submit({"column": best, "F": round(f_statistics[best], $d)})
+submit({"column": best, "F": f_statistics[best]})
 """,
         probe=probe(
             "df[[best, $x]].dropna().shape[0]",
@@ -224,7 +224,7 @@ elif stats.levene(first, second, center="median").pvalue < 0.05:
 else:
     test = "student"
     result = stats.ttest_ind(first, second)
-submit({"test": test, "statistic": round(float(result.statistic), $d)})
+submit({"test": test, "statistic": float(result.statistic)})
 """,
         probe=probe(_ROWS_OF_TWO, smallest_group=_SMALLER, p_value="result.pvalue"),
         answer=AnswerSpec(type="mapping"),

@@ -58,7 +58,7 @@ TEMPLATES = (
         program="""
 counts = df[$g].value_counts()
 percentage = counts.max() / counts.sum() * 100
-submit({"value": counts.idxmax(), "percentage": round(percentage, $d)})
+submit({"value": counts.idxmax(), "percentage": percentage})
 """,
         probe=probe("counts.sum()", margin=_COUNT_GAP, setup=_TOP_COUNT),
         answer=AnswerSpec(type="mapping"),
@@ -76,7 +76,7 @@ submit({"value": counts.idxmax(), "percentage": round(percentage, $d)})
         hint="Group the rows by $g, compute count, mean and sample standard deviation of $x in each, round.",
         program="""
 known = df[[$g, $x]].dropna()
-summary = known.groupby($g)[$x].agg(["count", "mean", "std"]).round($d)
+summary = known.groupby($g)[$x].agg(["count", "mean", "std"])
 submit(summary.rename_axis("group").reset_index())
 """,
         probe=probe("len(known)", smallest_group="summary['count'].min()"),
@@ -116,7 +116,7 @@ submit(list(means.idxmax()))
 known = df[[$g, $x]].dropna()
 upper = known[known[$x] > known[$x].median()]
 percentage = (upper[$g] == $a).mean() * 100
-submit(round(percentage, $d))
+submit(percentage)
 """,
         probe=probe("len(upper)", trivial="percentage in (0, 100)"),
         answer=AnswerSpec(type="percent", unit="%"),
@@ -136,7 +136,7 @@ submit(round(percentage, $d))
 known = df[[$g, $x]].dropna()
 means = known.groupby($g)[$x].mean()
 difference = means.max() - known[$x].mean()
-submit({"group": means.idxmax(), "difference": round(difference, $d)})
+submit({"group": means.idxmax(), "difference": difference})
 """,
         probe=probe("len(known)", smallest_group=_SMALLEST, margin=_TOP_GAP, setup=_TOP),
         answer=AnswerSpec(type="mapping"),
@@ -179,7 +179,7 @@ known = df[[$g, $x, $y]].dropna()
 first = known[known[$g] == $a]
 second = known[known[$g] == $b]
 difference = first[$x].corr(first[$y]) - second[$x].corr(second[$y])
-submit(round(difference, $d))
+submit(difference)
 """,
         probe=probe("len(first) + len(second)", smallest_group="min(len(first), len(second))"),
         answer=AnswerSpec(type="float"),
@@ -205,7 +205,7 @@ def outlier_share(values):
 
 known = df[[$g, $x]].dropna()
 shares = known.groupby($g)[$x].agg(outlier_share)
-submit({"group": shares.idxmax(), "percentage": round(shares.max() * 100, $d)})
+submit({"group": shares.idxmax(), "percentage": shares.max() * 100})
 """,
         probe=probe(
             "len(known)", smallest_group=_SMALLEST, margin=_SHARE_GAP, trivial="shares.max() == 0", setup=_TOP_SHARE

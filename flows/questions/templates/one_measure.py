@@ -68,7 +68,7 @@ TEMPLATES = (
         hint="Compute the sample standard deviation and the mean of $x, divide the one by the other, round.",
         program="""
 values = df[$x]
-submit(round(values.std() / values.mean(), $d))
+submit(values.std() / values.mean())
 """,
         probe=probe("values.count()"),
         answer=AnswerSpec(type="float"),
@@ -108,7 +108,7 @@ submit({"below": below, "above": above})
         program="""
 values = df[$x].dropna()
 percentage = (values <= $threshold).mean() * 100
-submit(round(percentage, $d))
+submit(percentage)
 """,
         probe=probe("len(values)", trivial="percentage in (0, 100)"),
         answer=AnswerSpec(type="percent", unit="%"),
@@ -125,7 +125,7 @@ submit(round(percentage, $d))
         hint="Compute the five statistics of $x and round each.",
         program="""
 summary = df[$x].agg(["mean", "median", "std", "min", "max"])
-submit(summary.round($d).to_dict())
+submit(summary.to_dict())
 """,
         probe=probe("df[$x].count()"),
         answer=AnswerSpec(type="mapping", items="float"),
@@ -162,7 +162,7 @@ submit(bands.value_counts().to_dict())
         program="""
 values = df[$x].dropna()
 result = stats.kstest(values, "norm", args=(values.mean(), values.std()))
-submit(round(float(result.statistic), $d))
+submit(float(result.statistic))
 """,
         probe=probe("len(values)"),
         answer=AnswerSpec(type="float"),
@@ -184,7 +184,7 @@ if stats.shapiro(values).pvalue < 0.05:
     measure, centre = "median", values.median()
 else:
     measure, centre = "mean", values.mean()
-submit({"measure": measure, "value": round(centre, $d)})
+submit({"measure": measure, "value": centre})
 """,
         probe=probe("len(values)"),
         answer=AnswerSpec(type="mapping"),
@@ -204,7 +204,7 @@ submit({"measure": measure, "value": round(centre, $d)})
 known = df[$x]
 filled = known.fillna(known.median())
 change = (filled.std() / known.std() - 1) * 100
-submit(round(change, $d))
+submit(change)
 """,
         probe=probe("known.count()", trivial="abs(change) < 0.05"),
         answer=AnswerSpec(type="percent", unit="%"),
@@ -230,7 +230,7 @@ rounds = 0
 while (is_far := (kept - kept.mean()).abs() > 3 * kept.std()).any():
     kept = kept[~is_far]
     rounds += 1
-submit({"rounds": rounds, "removed": len(known) - len(kept), "mean": round(kept.mean(), $d)})
+submit({"rounds": rounds, "removed": len(known) - len(kept), "mean": kept.mean()})
 """,
         probe=probe("len(kept)", trivial="rounds == 0"),
         answer=AnswerSpec(type="mapping"),

@@ -135,7 +135,7 @@ submit(int(gaps.max()))
         program="""
 month = $t.dt.month
 means = df[$x].groupby(month).mean()
-submit({"month": int(means.idxmax()), "mean": round(means.max(), $d)})
+submit({"month": int(means.idxmax()), "mean": means.max()})
 """,
         probe=probe(
             "(month.notna() & df[$x].notna()).sum()",
@@ -158,7 +158,7 @@ submit({"month": int(means.idxmax()), "mean": round(means.max(), $d)})
         largest.""",
         program=_BY_YEAR
         + """rises = df.loc[known, $x].groupby(year).mean().diff()
-submit({"year": int(rises.idxmax()), "rise": round(rises.max(), $d)})
+submit({"year": int(rises.idxmax()), "rise": rises.max()})
 """,
         probe=probe(
             "year.count()",
@@ -183,7 +183,7 @@ submit({"year": int(rises.idxmax()), "rise": round(rises.max(), $d)})
         row, and pick the highest.""",
         program=_AVERAGES
         + """running = averages.rolling($length).mean()
-submit(round(running.max(), $d))
+submit(running.max())
 """,
         probe=probe("len(averages)"),
         answer=AnswerSpec(type="float"),
@@ -215,7 +215,7 @@ submit((days.max() - days.min()).days)
         hint="Read $t as dates, take the mean of $x by calendar year, subtract the first year's from the last year's.",
         program=_BY_YEAR
         + """means = df.loc[known, $x].groupby(year).mean()
-submit(round(means.iloc[-1] - means.iloc[0], $d))
+submit(means.iloc[-1] - means.iloc[0])
 """,
         probe=probe(
             "year.count()",
@@ -253,7 +253,7 @@ submit({"year": int(gaps.idxmax()), "missing": int(gaps.max())})
         program=_BY_YEAR
         + """values = df.loc[known, $x].groupby(year)
 ranges = values.max() - values.min()
-submit({"year": int(ranges.idxmax()), "range": round(ranges.max(), $d)})
+submit({"year": int(ranges.idxmax()), "range": ranges.max()})
 """,
         probe=probe("year.count()", smallest_group="values.size().min()", margin=_RANGE_GAP, setup=_RANGE),
         answer=AnswerSpec(type="mapping"),
@@ -273,7 +273,7 @@ submit({"year": int(ranges.idxmax()), "range": round(ranges.max(), $d)})
 known = pd.DataFrame({"date": $t, "value": df[$x]}).dropna()
 years = (known["date"] - known["date"].min()).dt.days / 365.25
 line = stats.linregress(years, known["value"])
-submit(round(float(line.slope), $d))
+submit(float(line.slope))
 """,
         probe=probe("len(known)", p_value="line.pvalue"),
         answer=AnswerSpec(type="float"),
@@ -291,7 +291,7 @@ submit(round(float(line.slope), $d))
         hint="""Read $t as dates, average $x per date, sort by date, correlate the averages with themselves one
         step back.""",
         program=_AVERAGES
-        + """submit(round(averages.corr(averages.shift(1)), $d))
+        + """submit(averages.corr(averages.shift(1)))
 """,
         probe=probe("len(averages)"),
         answer=AnswerSpec(type="float"),

@@ -11,7 +11,7 @@ from flows.questions.templates.columns import Columns, columns_of, eligible_colu
 from flows.questions.templates.template import Binding, Template, bound_columns
 from flows.tables.profiling import DatasetProfile
 
-CATALOGUE_VERSION = 2
+CATALOGUE_VERSION = 3
 """Changes whenever a template's text, program or answer does."""
 MAX_BINDINGS = 3
 """Questions one template asks of one table."""

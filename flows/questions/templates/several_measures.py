@@ -84,7 +84,7 @@ TEMPLATES = (
         hint="Keep the rows with both values, sum $x times $w, divide by the sum of $w, round.",
         program="""
 known = df[[$x, $w]].dropna()
-submit(round(np.average(known[$x], weights=known[$w]), $d))
+submit(np.average(known[$x], weights=known[$w]))
 """,
         probe=probe("len(known)"),
         answer=AnswerSpec(type="float"),
@@ -101,7 +101,7 @@ submit(round(np.average(known[$x], weights=known[$w]), $d))
         program="""
 numbers = df[$xs]
 widest = numbers.var().idxmax()
-submit(round(numbers[widest].mean(), $d))
+submit(numbers[widest].mean())
 """,
         probe=probe("numbers[widest].count()", margin=_WIDEST_GAP, setup=_WIDEST),
         answer=AnswerSpec(type="float"),
@@ -118,7 +118,7 @@ submit(round(numbers[widest].mean(), $d))
         program="""
 numbers = df[$xs]
 lowest = numbers.mean().idxmin()
-submit(round(numbers[lowest].std(), $d))
+submit(numbers[lowest].std())
 """,
         probe=probe("numbers[lowest].count()", margin=_LOWEST_GAP, setup=_LOWEST),
         answer=AnswerSpec(type="float"),
@@ -180,7 +180,7 @@ submit(int(has_outlier.sum()))
         program="""
 known = df[[$x, $y]].dropna()
 result = stats.spearmanr(known[$x], known[$y])
-submit(round(float(result.statistic), $d))
+submit(float(result.statistic))
 """,
         probe=probe("len(known)", p_value="result.pvalue"),
         answer=AnswerSpec(type="float"),
@@ -202,7 +202,7 @@ q1, q3 = known.quantile(0.25), known.quantile(0.75)
 reach = 1.5 * (q3 - q1)
 is_inside = ((known >= q1 - reach) & (known <= q3 + reach)).all(axis=1)
 kept = known[is_inside]
-submit(round(kept[$x].corr(kept[$y]), $d))
+submit(kept[$x].corr(kept[$y]))
 """,
         probe=probe("len(kept)", trivial="is_inside.all()"),
         answer=AnswerSpec(type="float"),
@@ -220,7 +220,7 @@ submit(round(kept[$x].corr(kept[$y]), $d))
         it for each column, and take the largest.""",
         program="""
 r_squared = df[$xs].corrwith(df[$y]) ** 2
-submit({"column": r_squared.idxmax(), "r_squared": round(r_squared.max(), $d)})
+submit({"column": r_squared.idxmax(), "r_squared": r_squared.max()})
 """,
         probe=probe("df[[$y, r_squared.idxmax()]].dropna().shape[0]", margin=_BEST_GAP, setup=_BEST),
         answer=AnswerSpec(type="mapping", case_sensitive=True),
@@ -240,7 +240,7 @@ submit({"column": r_squared.idxmax(), "r_squared": round(r_squared.max(), $d)})
         program="""
 quarter = pd.qcut(df[$x], 4, labels=[1, 2, 3, 4])
 means = df[$y].groupby(quarter, observed=True).mean()
-submit({"quarter": int(means.idxmax()), "mean": round(means.max(), $d)})
+submit({"quarter": int(means.idxmax()), "mean": means.max()})
 """,
         probe=probe(
             "(quarter.notna() & df[$y].notna()).sum()",
@@ -267,7 +267,7 @@ known = df[[$y, *$xs]].dropna()
 strength = known[$xs].corrwith(known[$y]).abs()
 predictors = strength.nlargest(2).index.tolist()
 model = sm.OLS(known[$y], sm.add_constant(known[predictors])).fit()
-submit({"predictors": predictors, "adjusted_r_squared": round(model.rsquared_adj, $d)})
+submit({"predictors": predictors, "adjusted_r_squared": model.rsquared_adj})
 """,
         probe=probe("len(known)", margin="steps.min()", p_value="model.f_pvalue", setup=_CLEAR_ORDER),
         answer=AnswerSpec(type="mapping", case_sensitive=True),

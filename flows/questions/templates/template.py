@@ -10,6 +10,7 @@ from string import Template as Blanks
 from flows.questions.candidates import Candidate
 from flows.questions.eligible import Value, date_code, quoted
 from flows.questions.records import AnswerSpec, Difficulty
+from flows.questions.rounding import places_words
 from flows.questions.templates.columns import Columns
 from flows.tables.profiling import ColumnProfile
 
@@ -138,7 +139,7 @@ def number(given: float) -> Slot:
 
 def decimals(places: int) -> Slot:
     """How many decimals an answer is rounded to."""
-    return Slot(str(places), f"{places} decimal place" + ("" if places == 1 else "s"))
+    return Slot(str(places), places_words(places))
 
 
 def listed(words: list[str]) -> str:

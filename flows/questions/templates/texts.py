@@ -102,7 +102,7 @@ steps = (ranked - ranked.shift(-1)).dropna() / (ranked.abs().max() or 1)
         hint="Divide $x by $y in every row, find the row with the largest result, name its $s.",
         program="""
 ratios = (df[$x] / df[$y]).set_axis(df[$s])
-submit({"value": ratios.idxmax(), "ratio": round(ratios.max(), $d)})
+submit({"value": ratios.idxmax(), "ratio": ratios.max()})
 """,
         probe=probe("ratios.count()", margin=_RATIO_GAP, setup=_RATIO),
         answer=AnswerSpec(type="mapping", case_sensitive=True),

@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 
 from blocks.sandboxes import ProcessRuntime, Sandbox, SandboxLimits, Session
+from flows.answers.answers import parse_reference
+from flows.answers.comparator import compare
 from flows.questions.candidates import Candidate
 from flows.questions.proving import Bars, OpenRuns, Refusal, prove
 from flows.questions.records import AnswerSpec, Question
@@ -82,7 +84,9 @@ async def test_a_proven_candidate_is_a_question_with_its_truth(open_session: Ope
         ("submit(float('nan'))", "no_answer: "),
         ("submit('text')", "no_answer: "),
         ("import time; submit(time.time())", "not_reproduced: "),
-        ("submit(float(df['x'].iloc[0]))", "row_order: "),
+        ("submit(float(df['x'].iloc[1]))", "row_order: "),
+        ("submit(0.0)", "facts: its answer is 0"),
+        ("submit(1e-17)", "facts: its answer is "),
     ],
 )
 async def test_what_cannot_be_trusted_is_refused(open_session: OpenRuns, program: str, said: str) -> None:
@@ -130,11 +134,40 @@ async def test_an_answer_is_neither_empty_nor_endless(open_session: OpenRuns, va
     assert (await refusal(open_session, made)).split(":")[0] in ("no_answer", "facts")
 
 
-async def test_order_may_matter_where_the_question_says_so(open_session: OpenRuns) -> None:
-    made = candidate("submit(float(df['x'].iloc[0]))", row_order_matters=True)
+@pytest.mark.parametrize(
+    ("value", "places", "words"),
+    [
+        ("19.5", 2, "2 decimal places"),
+        ("0.0123456", 4, "4 decimal places"),
+        ("0.000123456", 6, "6 decimal places"),
+        ("-0.06", 4, "4 decimal places"),
+        ("0.5", 3, "3 decimal places"),
+    ],
+)
+async def test_decimals_are_those_that_the_answer_needs(
+    open_session: OpenRuns, value: str, places: int, words: str
+) -> None:
+    made = candidate(f"submit({value})", text="How much? Round to 2 decimal places.")
     outcome = await prove(made, open_session, KEY, BARS)
     assert isinstance(outcome, Question)
-    assert outcome.ground_truth == 0.0
+    assert outcome.answer.decimals == places
+    assert outcome.text == f"How much? Round to {words}."
+    assert outcome.ground_truth == float(value), "written down unrounded"
+
+
+async def test_either_rounding_of_a_tie_is_right(open_session: OpenRuns) -> None:
+    outcome = await prove(candidate("submit(0.125 * 5)"), open_session, KEY, BARS)
+    assert isinstance(outcome, Question)
+    truth = parse_reference(outcome.ground_truth, FLOAT)
+    for given, right in ((0.62, True), (0.63, True), (0.625, True), (0.61, False), (0.64, False)):
+        assert compare(truth, parse_reference(given, FLOAT), FLOAT).equal is right
+
+
+async def test_order_may_matter_where_the_question_says_so(open_session: OpenRuns) -> None:
+    made = candidate("submit(float(df['x'].iloc[1]))", row_order_matters=True)
+    outcome = await prove(made, open_session, KEY, BARS)
+    assert isinstance(outcome, Question)
+    assert outcome.ground_truth == 1.0
 
 
 async def test_a_program_that_changes_df_never_changes_anothers_answer(open_session: OpenRuns) -> None:

@@ -19,6 +19,7 @@ from flows.questions.eligible import quoted
 from flows.questions.programs import propose_programs
 from flows.questions.programs.emission import Program
 from flows.questions.programs.enumeration import CATALOGUE
+from flows.questions.rounding import places_words
 from flows.tables.profiling import DatasetProfile
 from tests.support.programs import profile_of, run
 
@@ -139,7 +140,7 @@ def test_every_program_runs_changes_nothing_and_forgets_the_order_of_rows() -> N
         assert facts.keys() == facts_again.keys()
         checked = Facts.model_validate(facts)
         if checked.margin is None or checked.margin >= 0.02:
-            assert again == (pytest.approx(answer, rel=1e-9) if isinstance(answer, float) else answer), each.program
+            assert again == (pytest.approx(answer, rel=1e-9) if isinstance(answer, float | dict) else answer)
     pd.testing.assert_frame_equal(frame, rich_table())
 
 
@@ -164,7 +165,7 @@ def test_a_text_names_every_column_and_constant_and_says_how_to_answer() -> None
             assert quoted(name) in each.text, each.text
             assert quoted(name) in (each.hint or "")
         if each.answer.type in ("float", "percent"):
-            assert f"rounded to {each.answer.decimals} decimals" in each.text
+            assert f"rounded to {places_words(each.answer.decimals or 0)}" in each.text
         assert "Answer with" in each.text
         for jargon in ("groupby", "dataframe", "df[", "NaN", "dropna", "{", "idxmax", "  "):
             assert jargon not in each.text.replace(HOSTILE, ""), each.text

@@ -162,9 +162,10 @@ def test_the_text_is_complete_and_plain() -> None:
         assert all(quoted(name) in candidate.text for name in candidate.provenance["columns"]), candidate.name
         if candidate.answer.decimals is not None:
             assert f"{candidate.answer.decimals} decimal place" in candidate.text, candidate.name
-            assert f", {candidate.answer.decimals})" in candidate.program or "round(" in candidate.program
         else:
-            assert "round" not in candidate.program + candidate.text, candidate.name
+            assert "round" not in candidate.text, candidate.name
+        # Rounding is the comparison's: either rounding of a tie is right.
+        assert "round(" not in candidate.program, candidate.name
 
 
 def test_programs_have_no_dead_code_and_submit_once_at_the_end() -> None:

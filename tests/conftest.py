@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -54,6 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts background jobs so, and every process under test would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "MUTANT_UNDER_TEST" in os.environ:
+        # `make mutants` runs pytest in thousands of forks, none of which is to go through what all of them share.
+        gc.freeze()
     for name in [name for name in os.environ if _is_foreign(name)]:
         del os.environ[name]
     worker = "PYTEST_XDIST_WORKER" in os.environ

@@ -26,7 +26,7 @@ _SECONDS: dict[str, Decimal] = {
     **dict.fromkeys(("ms", "millisecond"), Decimal("0.001")),
     **dict.fromkeys(("s", "sec", "second"), Decimal(1)),
     **dict.fromkeys(("min", "minute"), Decimal(60)),
-    **dict.fromkeys(("h", "hr", "hour"), Decimal(3600)),
+    **dict.fromkeys(("h", "hr", "hrs", "hour"), Decimal(3600)),
     **dict.fromkeys(("d", "day"), Decimal(86_400)),
     **dict.fromkeys(("week",), Decimal(604_800)),
 }

@@ -20,6 +20,8 @@ from prefect.settings import PREFECT_API_URL
 
 from blocks.host.findings import GIB, Finding, HostNeeds, apart_s, note, ok, wrong
 from blocks.host.gpu import has_driver
+from blocks.host.schedules import look_at_schedules
+from blocks.host.services import look_at_services, silent
 from blocks.sandboxes.container import ZYGOTE_BYTES, Facts
 from blocks.slots import LIMIT_NAME
 from blocks.work_pools import GPU_POOL, Pool, is_current, pools
@@ -47,7 +49,9 @@ async def look_at_server(needs: HostNeeds, facts: Facts | None) -> list[Finding]
         seen += await _asked("server version", _version, client)
         for pool in _wanted(needs):
             seen += await _asked(f"pool {pool.name}", lambda asked, pool=pool: _pool(asked, pool), client)  # type: ignore[misc]
-        return seen + await _asked("limit", lambda asked: _limit(asked, facts), client)
+        seen += await _asked("limit", lambda asked: _limit(asked, facts), client)
+        seen += await _asked("services", look_at_services, client)
+        return seen + await _asked("schedules", look_at_schedules, client)
 
 
 async def _hear(url: str, most_s: float) -> tuple[bool, list[Finding]]:
@@ -137,7 +141,7 @@ async def _workers(client: PrefectClient, pool: Pool) -> Finding:
     """Alive as the server hears it, and of this host as its own list of processes shows it."""
     what, start = f"pool {pool.name}", f"`prefect worker start --pool {pool.name}` here, kept running by systemd."
     workers = await client.read_workers_for_work_pool(pool.name)
-    living = [worker for worker in workers if worker.status == WorkerStatus.ONLINE]
+    living = [worker for worker in workers if worker.status == WorkerStatus.ONLINE and not silent(worker)]
     mine = _polling(pool.name)
     if not living:
         told = f"process {mine[0]} polls it and the server does not hear it" if mine else "no living worker polls it"

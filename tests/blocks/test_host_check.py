@@ -10,14 +10,11 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +37,7 @@ from blocks.settings import settings
 from blocks.slots import LIMIT_NAME, ensure_limit
 from blocks.work_pools import job_template
 from sandbox_image.zygote.protocol import PROTOCOL_VERSION
+from tests.support.answering import answering, only
 from tests.support.waiting import settle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,50 +56,6 @@ from blocks.host.findings import HostNeeds
 from blocks.host.machine import look_at_machine
 print("[%s]" % ",".join(each.model_dump_json() for each in look_at_machine(HostNeeds())))
 """
-
-
-def only(findings: list[Finding], what: str) -> Finding:
-    (found,) = [finding for finding in findings if finding.what == what]
-    return found
-
-
-@contextmanager
-def answering(
-    answers: Mapping[str, Any], headers: Mapping[str, str] | None = None, sent: list[Any] | None = None
-) -> Iterator[str]:
-    """An HTTP server with these answers, as JSON by path; an integer is a status, any other path is not found."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer = answers.get(self.path.removeprefix("/v1.41"), 404)
-            body = json.dumps({"message": "No such image"} if type(answer) is int else answer).encode()
-            self.send_response_only(answer if type(answer) is int else 200)
-            named = {"Date": format_datetime(datetime.now(UTC), usegmt=True), **(headers or {})}
-            for name, value in {**named, "Content-Type": "application/json", "Content-Length": len(body)}.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if sent is not None and body:
-                sent.append(json.loads(body))
-            self.do_GET()
-
-        do_DELETE = do_GET
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 # The command

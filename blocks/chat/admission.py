@@ -7,9 +7,8 @@ it comes back. Requests that ask together are answered together by one job of th
 from __future__ import annotations
 
 import logging
-import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -29,13 +28,13 @@ from blocks.chat.errors import (
 )
 from blocks.chat.gate import Gate
 from blocks.chat.journal import Journal
+from blocks.chat.legs import Leg
 from blocks.chat.limits import ANSWER_TOKENS, LATEST_S, Limits, learnt, worst_case
 from blocks.chat.models import ChatRequest, Usage
-from blocks.chat.orders import NOBODY, Broken, Closing, Desk, Go, Order, Origin, Return, Spent
+from blocks.chat.orders import NOBODY, Broken, Desk, Go, Order, Origin, Return, Spent
 from blocks.chat.patience import asked, closed
 from blocks.chat.prices import Price, priced
 from blocks.chat.retry import RetryPolicy
-from blocks.chat.waits import used_up
 
 log = logging.getLogger(__name__)
 
@@ -55,64 +54,6 @@ class Rules:
     plan: BudgetPlan = field(default_factory=BudgetPlan)
     origin: Origin = NOBODY
     observer: BreakerObserver | None = None
-
-
-class Leg:
-    """One HTTP request on its way."""
-
-    def __init__(self, order: Order, day: str, asked: float, late: Callable[[str], None]) -> None:
-        self._order, self._day, self._asked, self._late = order, day, asked, late
-        self.left = False
-        self.usage: Usage | None = None
-        """What the answer says it took."""
-        self.headers: Mapping[str, str] = {}
-
-    def leaves(self) -> None:
-        """Its first byte is about to be written."""
-        self.left = True
-
-    def has_left(self) -> None:
-        """Its last byte has been written."""
-        if time.monotonic() - self._asked > LATEST_S:
-            self._late(self._order.id)
-
-    def closing(self, error: BaseException | None) -> Closing:
-        """For how long the reply asks to send nothing, be it an error or an answer that used up a limit."""
-        wait, name = used_up(self.headers)
-        if isinstance(error, ChatError) and (error.retry_after_s or 0.0) >= wait:
-            return Closing(error.retry_after_s or 0.0, error.detail or error.message)
-        return Closing(wait, f"the limit of {name} is used up")
-
-    def back(self, error: BaseException | None, closing: Closing | None) -> Return:
-        """What became of it.
-
-        Args:
-            error: How it ended, if not well.
-            closing: What the store is to know of the wait that the server asks for.
-        """
-        order, usage = self._order, self.usage
-        back = Return(order.id, order.model, self._day, _outcome(error), requests=int(self.left), closing=closing)
-        if not self.left:
-            return back._replace(outcome=back.outcome if isinstance(error, ChatError) else "unsent")
-        if isinstance(error, ChatError) and (error.status or 0) >= 300:
-            return back
-        if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
-            # Nobody says what it took, and it may be billed: the most it could be.
-            return back._replace(tokens=order.tokens, nanodollars=order.nanodollars, unreported=1)
-        cost = usage.cost_usd
-        return back._replace(
-            tokens=usage.prompt_tokens + usage.completion_tokens,
-            nanodollars=order.nanodollars if cost is None else round(cost * 1_000_000_000),
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cost_usd=cost or 0.0,
-        )
-
-
-def _outcome(error: BaseException | None) -> str:
-    if error is None:
-        return "ok"
-    return error.kind if isinstance(error, ChatError) else "cancelled"
 
 
 class Traffic:
@@ -305,9 +246,10 @@ class Trip:
             if isinstance(decision, Broken):
                 raise _broken(decision, order.model, self._traffic.endpoint)
             assert isinstance(decision, Go)
+            leg = Leg(order, decision.day, asked_at, self._gate.late)
             closed = self._adaptive.is_closed(self._served)
-            if not closed and time.monotonic() - asked_at <= LATEST_S:
-                return Leg(order, decision.day, asked_at, self._gate.late)
+            if not closed and leg.late_s() <= LATEST_S:
+                return leg
             self._gate.settle(Return(order.id, order.model, decision.day, "unsent"))
             if closed:
                 return None

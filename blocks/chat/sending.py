@@ -137,10 +137,12 @@ def handle(connection: Connection, desk: Desk, batch: Batch, *, again: bool, now
         connection.execute(_ADD, [_row(order, desk, day, now) for order, day in batch.gone])
     if batch.late:
         connection.execute(_LATE, {"ids": batch.late, "now": now})
-    if batch.tidy:
-        _bury(connection, desk, now)
-        connection.execute(_CLEAR, {"before": now - KEPT_S})
     known = _known_breakers(connection, desk)
+    if batch.tidy:
+        for lost in _bury(connection, desk, now):
+            # Who died with a probe in his hands keeps nobody waiting for it.
+            _tell_breaker(connection, desk, batch, known, lost, now)
+        connection.execute(_CLEAR, {"before": now - KEPT_S})
     if batch.returns:
         _settle(connection, desk, batch, known, now)
     if batch.orders:
@@ -337,15 +339,22 @@ def _keep(connection: Connection, desk: Desk, model: str, breaker: Breaker) -> N
     connection.execute(_put(connection.dialect.name), dict(row))
 
 
-def _bury(connection: Connection, desk: Desk, now: float) -> None:
-    """Gives back what the dead had reserved. Their requests stay counted: they may have reached the server."""
+def _bury(connection: Connection, desk: Desk, now: float) -> list[Return]:
+    """Gives back what the dead had reserved. Their requests stay counted: they may have reached the server.
+
+    Returns:
+        The lost requests to this endpoint.
+    """
     rows = connection.execute(select(sends).where(sends.c.outcome == "", sends.c.owner != desk.owner)).all()
     patience = {owner: _patience_s(connection, owner) for owner in {row.owner for row in rows}}
+    mine: list[Return] = []
     for row in rows:
         if now - row.at > patience[row.owner]:
             connection.execute(_LOSE, {"of_id": row.id, "now": now})
             lost = Return(row.id, row.asked_model, row.day, "lost", unreported=1)
             _enter(connection, row.endpoint, Origin(row.run, row.flow), [lost])
+            mine += [lost] if row.endpoint == desk.endpoint else []
+    return mine
 
 
 def _patience_s(connection: Connection, owner: str) -> float:

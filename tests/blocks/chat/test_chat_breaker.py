@@ -21,6 +21,7 @@ from blocks.chat.breaker import (
 )
 from blocks.chat.errors import BadRequest, BreakerOpen, ChatError, ServerFailure
 from blocks.chat.orders import Broken, Go
+from blocks.chat.owners import new_owner
 from blocks.chat.retry import RetryPolicy
 from tests.support.chat import MODEL, ask, opened
 from tests.support.model_answers import Answer, Ask, error
@@ -90,6 +91,102 @@ def test_a_long_row_of_failures_opens_it_a_short_one_does_not(place: Place) -> N
         pause = STREAK_S / (STREAK_REQUESTS - 1)
         changes = [fail(road, START + 100 + pause * number, 1, "timeout") for number in range(STREAK_REQUESTS)]
         assert changes == [[]] * (STREAK_REQUESTS - 1) + [["open"]]
+
+
+@pytest.mark.parametrize(
+    ("good", "failed", "opens"),
+    [(4, 16, True), (5, 15, False), (5, 19, False), (5, 20, True), (0, 19, False), (0, 20, True), (4, 15, False)],
+)
+def test_it_opens_at_four_fifths_of_twenty_and_not_before(good: int, failed: int, opens: bool, tmp_path: Path) -> None:
+    """The answers come first, so that the failures are a row and each fifth of them is looked at."""
+    with store_at(tmp_path / "store.db") as connection:
+        road = Road(connection)
+        assert fail(road, START, good, "ok") == []
+        assert fail(road, START + 1, failed, "timeout") == (["open"] if opens else [])
+
+
+@pytest.mark.parametrize(("calls", "opens"), [(4, False), (5, True)])
+def test_it_opens_for_five_calls_not_for_four(calls: int, opens: bool, tmp_path: Path) -> None:
+    with store_at(tmp_path / "store.db") as connection:
+        road = Road(connection)
+        changes: list[str] = []
+        for number in range(DENSITY_REQUESTS):
+            order = road.orders(1)[0]._replace(key=f"call {number % calls}")
+            for gone, day in road.send(START, [order]):
+                road.back(START, gone, day, "timeout")
+                assert road.last is not None
+                changes += [change.state for change in road.last.changes]
+        assert changes == (["open"] if opens else [])
+
+
+def test_what_is_older_than_a_minute_counts_no_more(tmp_path: Path) -> None:
+    with store_at(tmp_path / "store.db") as connection:
+        road = Road(connection)
+        assert fail(road, START, 1, "ok") == fail(road, START, 8, "timeout") == []
+        assert fail(road, START, 1, "ok") == fail(road, START + 61, DENSITY_REQUESTS - 1, "timeout") == []
+        assert fail(road, START + 61, 1, "timeout") == ["open"]
+
+
+@pytest.mark.parametrize("probing", [False, True])
+def test_an_answer_that_is_no_probe_closes_nothing(probing: bool, tmp_path: Path) -> None:
+    """A request from before the opening comes back well: that the model is back only a probe may say."""
+    with store_at(tmp_path / "store.db") as connection:
+        road = Road(connection)
+        (straggler,) = road.send(START, road.orders(1))
+        assert fail(road, START, DENSITY_REQUESTS) == ["open"]
+        now = START + FIRST_PROBE_S * probing + 1
+        probe = road.send(now, road.orders(1)) if probing else []
+        road.back(now, *straggler, "ok")
+        assert road.last is not None
+        assert road.last.changes == []
+        (decision,) = road.handle(now, road.orders(1))
+        assert isinstance(decision, Broken)
+        for gone, day in probe:
+            road.back(now, gone, day, "ok")
+            assert [change.state for change in road.last.changes] == ["closed"]
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "unsent"])
+def test_a_probe_that_comes_to_nothing_gives_way_to_the_next_at_once(outcome: str, tmp_path: Path) -> None:
+    """It says nothing of the model: the wait is not doubled, and nobody waits out its lease."""
+    with store_at(tmp_path / "store.db") as connection:
+        road = Road(connection)
+        (other,) = road.send(START, road.orders(1))
+        fail(road, START, DENSITY_REQUESTS)
+        now = START + FIRST_PROBE_S
+        ((probe, day),) = road.send(now, road.orders(1))
+        road.back(now + 1, *other, outcome)
+        assert waits(road.handle(now + 1, road.orders(1))), "what is no probe gives nothing back"
+        road.back(now + 2, probe, day, outcome)
+        ((second, day),) = road.send(now + 2, road.orders(1))
+        assert waits(road.handle(now + 2, road.orders(1))), "one at a time"
+        road.back(now + 3, second, day, "timeout")
+        assert waits(road.handle(now + 3, road.orders(1))) == [pytest.approx(2 * FIRST_PROBE_S)]
+
+
+def test_a_probe_whose_process_has_died_gives_way_to_the_next_at_once(tmp_path: Path) -> None:
+    with store_at(tmp_path / "store.db") as connection:
+        dead = Road(connection, owner=str(new_owner()._replace(started="1")))
+        fail(dead, START, DENSITY_REQUESTS)
+        now = START + FIRST_PROBE_S
+        assert dead.send(now, dead.orders(1))
+        alive = Road(connection)
+        assert alive.send(now + 1, alive.orders(1))
+
+
+def test_a_probe_that_comes_back_after_its_lease_is_none_any_more(tmp_path: Path) -> None:
+    with store_at(tmp_path / "store.db") as connection:
+        road = Road(connection)
+        fail(road, START, DENSITY_REQUESTS)
+        ((late, day),) = road.send(START + FIRST_PROBE_S, road.orders(1))
+        now = START + FIRST_PROBE_S + PROBE_LEASE_S
+        assert waits(road.handle(now - 0.5, road.orders(1))), "not before"
+        ((second, _),) = road.send(now, road.orders(1))
+        road.back(now, late, day, "ok")
+        assert road.last is not None
+        assert road.last.changes == []
+        road.back(now, second, day, "ok")
+        assert [change.state for change in road.last.changes] == ["closed"]
 
 
 @pytest.mark.parametrize("outcome", ["bad_request", "refused", "context_overflow", "cancelled"])

@@ -19,17 +19,21 @@ from pydantic import SecretStr
 
 from blocks.chat.admission import Rules
 from blocks.chat.backends import Place
+from blocks.chat.budget import BudgetPlan, Caps
 from blocks.chat.endpoints import parse_model
 from blocks.chat.errors import Unbounded
-from blocks.chat.limits import WINDOW_S, Limits, Used, learnt, worst_case
+from blocks.chat.limits import LATEST_S, WINDOW_S, Limits, Used, learnt, worst_case
 from blocks.chat.models import Message, Sampling
 from blocks.chat.orders import Go, Wait
-from tests.support.chat import ask, opened
+from blocks.chat.owners import new_owner
+from blocks.chat.sending import STALE_S
+from tests.support.chat import MODEL, ask, opened
 from tests.support.model_answers import Answer
 from tests.support.model_server import ModelServer
 from tests.support.properties import PATIENT
 from tests.support.stores import look, written
 from tests.support.traffic import START, Road, store_at, waits
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -121,6 +125,75 @@ def test_a_job_that_may_have_been_committed_counts_once(place: Place) -> None:
         assert road.send(START, orders)
         assert all(isinstance(it, Go) for it in road.handle(START, orders, again=True))
         assert len(waits(road.handle(START, road.orders(1)))) == 1
+
+
+OTHER_HOST = str(new_owner()._replace(place="another host"))
+DEAD = str(new_owner()._replace(started="1"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "after_s", "lost"),
+    [
+        (DEAD, 0.0, True),
+        (OTHER_HOST, STALE_S, False),
+        (OTHER_HOST, STALE_S + 1, True),
+        (str(new_owner()), 10 * STALE_S, False),
+    ],
+)
+def test_a_dead_holders_reservation_is_given_back_and_no_living_ones(
+    owner: str, after_s: float, lost: bool, tmp_path: Path
+) -> None:
+    """At once where its death can be seen, after an hour where nothing can be; its request stays counted."""
+    with store_at(tmp_path / "store.db") as connection:
+        plan = BudgetPlan(run=Caps(tokens=100))
+        holder = Road(connection, owner=owner, plan=plan)
+        assert holder.send(START, holder.orders(1, tokens=100))
+        heir = Road(connection, plan=plan)
+        decisions = heir.handle(START + after_s, heir.orders(1, tokens=60))
+        assert isinstance(decisions[0], Go) is lost
+    found = look(tmp_path / "store.db", "SELECT outcome, requests FROM traffic_attempts")
+    assert found == ([("lost", 1)] if lost else [])
+
+
+async def test_a_request_that_leaves_late_counts_from_when_it_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way to the server took longer than the limits reckon with, so its minute begins anew."""
+    monkeypatch.setattr("blocks.chat.legs.LATEST_S", -1.0)
+    store = tmp_path / "store.db"
+    with ModelServer() as server:
+        async with opened(server, store, rules=Rules(Limits(requests_per_minute=60))) as client:
+            traffic = client._traffic
+            assert traffic is not None
+            trip = traffic.trip(ask(), "key")
+            async with trip.leg() as leg:
+                entered = look(store, "SELECT at FROM traffic_sends")[0][0]
+                leg.leaves()
+                await asyncio.sleep(0.05)
+                leg.has_left()
+    assert look(store, "SELECT at FROM traffic_sends")[0][0] >= entered + 0.05
+
+
+async def test_what_is_let_go_and_taken_up_late_is_entered_anew(tmp_path: Path) -> None:
+    """The event loop was busy when the store's word came: that word is too old to reckon with."""
+    store = tmp_path / "store.db"
+    with ModelServer() as server:
+        async with opened(server, store, rules=Rules(Limits(requests_per_minute=60))) as client:
+            await client.complete(ask("first"))
+            ids = look(store, "SELECT id FROM traffic_sends")
+            traffic = client._traffic
+            assert traffic is not None
+            trip = traffic.trip(ask("second"), "key")
+            going = asyncio.ensure_future(trip._set_out())
+            while traffic._adaptives[MODEL].in_flight == 0:  # noqa: ASYNC110  (the very next moment is wanted)
+                await asyncio.sleep(0)
+            wait_until(lambda: len(look(store, "SELECT id FROM traffic_sends")) == 2)
+            (stale,) = {*look(store, "SELECT id FROM traffic_sends")} - {*ids}
+            time.sleep(LATEST_S + 0.1)  # noqa: ASYNC251  (nothing else may run)
+            place, leg = await going
+            assert leg.late_s() <= LATEST_S
+            assert stale not in look(store, "SELECT id FROM traffic_sends"), "it took no part of the minute"
+            traffic._adaptives[MODEL].leave(place, answered=False)
 
 
 def test_used_and_limits() -> None:

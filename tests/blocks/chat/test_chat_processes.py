@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.support.chat import ask, opened
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.stores import look, stored_keys, written
-from tests.support.waiting import until, wait_until
+from tests.support.waiting import SECONDS, until, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -242,6 +243,45 @@ async def test_a_cancelled_claim_is_given_back(place: Place) -> None:
             claiming.cancel()
             await asyncio.wait([claiming])
             assert await asyncio.wait_for(_claim(other, "k"), 100) is None
+
+
+async def test_a_claim_that_is_made_for_a_waiter_who_has_gone_is_given_back(place: Place) -> None:
+    """It was queued behind other work of the store when its waiter was cancelled."""
+    busy = threading.Event()
+    with Journal(place) as one, Journal(place) as other:
+        one.soon(lambda _: busy.wait(SECONDS))
+        claiming = asyncio.ensure_future(_hold(one, "k"))
+        await asyncio.sleep(0.05)
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        busy.set()
+        await one.change(lambda _: None)
+        await one.change(lambda _: None)
+        assert look(place, "SELECT count(*) FROM journal_claims") == [(0,)]
+        assert await asyncio.wait_for(_claim(other, "k"), SECONDS) is None
+
+
+@pytest.mark.parametrize(("alive", "lease_s"), [(False, 3600.0), (True, 1.0)])
+async def test_a_dead_holders_claim_falls_to_the_next_at_once_a_living_ones_never(
+    alive: bool, lease_s: float, tmp_path: Path
+) -> None:
+    """The heir is there already when the holder dies: who comes later clears up what the dead have left anyway."""
+    store = tmp_path / "store.db"
+    holder = new_owner() if alive else new_owner()._replace(started="1")
+    with Journal(store, lease_s=lease_s) as heir, sqlite3.connect(store, timeout=SECONDS) as file:
+        file.execute("INSERT INTO journal_owners VALUES (?, 0)", (str(holder),))
+        file.execute("INSERT INTO journal_claims VALUES ('k', ?)", (str(holder),))
+        file.commit()
+        claiming = asyncio.ensure_future(_claim(heir, "k"))
+        for _ in range(30 if alive else 0):
+            await asyncio.sleep(0.1)
+            file.execute("UPDATE journal_owners SET beat = beat + 1 WHERE owner = ?", (str(holder),))
+            file.commit()
+        if alive:
+            assert not claiming.done(), "three leases long, it has given signs of life"
+            claiming.cancel()
+        else:
+            assert await asyncio.wait_for(claiming, SECONDS) is None
 
 
 async def _hold(journal: Journal, key: str) -> None:

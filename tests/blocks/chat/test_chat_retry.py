@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from blocks.chat.errors import ChatError, RateLimited, ServerFailure, WrongKey
+from blocks.chat.errors import ChatError, RateLimited, ServerFailure, ServerWait, WrongKey
 from blocks.chat.retry import RetryPolicy, persist
 from tests.support.chat import Waits, ask, opened
 from tests.support.model_answers import Answer, error, in_turn
@@ -84,6 +84,20 @@ async def test_a_wait_beyond_the_cap_ends_the_call_at_once_and_says_so(tmp_path:
     assert caught.value.retry_after_s == 3600
     assert caught.value.requests == 1
     assert waits.seconds == []
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(300.0, True), (300.5, False)])
+async def test_the_longest_wait_is_waited_and_nothing_above_it(asked: float, waited: bool) -> None:
+    waits = Waits()
+
+    async def limited() -> None:
+        raise RateLimited("slow down", retry_after_s=asked)
+
+    with pytest.raises(RateLimited) as caught:
+        await persist(limited, RetryPolicy(max_attempts=2, max_total_s=1000), sleep=waits)
+    assert isinstance(caught.value, ServerWait) is not waited
+    assert caught.value.requests == 1 + waited
+    assert [asked <= wait <= asked + 1 for wait in waits.seconds] == [True] * waited
 
 
 async def test_no_attempt_starts_after_the_total_time() -> None:

@@ -292,6 +292,42 @@ def test_different_steps_are_never_equal_after_rounding(a: int, b: int, decimals
 
 
 @PATIENT
+@given(st.integers(-(10**9), 10**9), st.integers(0, 5))
+def test_half_way_values_next_to_each_other_are_two_answers(step: int, decimals: int) -> None:
+    """Each may be rounded to the step between them; that makes them no more alike than any two a step apart."""
+    scale = 10**decimals
+    low, high = (2 * step + 1) / (2 * scale), (2 * step + 3) / (2 * scale)
+    assert not compared(low, high, type="float", decimals=decimals).equal
+    assert compared(low, low, type="float", decimals=decimals).equal
+    between = (step + 1) / scale
+    for half in (low, high):
+        assert compared(half, between, type="float", decimals=decimals).equal
+
+
+@pytest.mark.parametrize(
+    ("value", "given", "equal"),
+    [
+        (0.125, 0.12, True), (0.125, 0.13, True), (0.125, 0.11, False), (0.125, 0.14, False),
+        (-0.125, -0.12, True), (-0.125, -0.13, True), (-0.125, -0.14, False), (-0.125, 0.13, False),
+        (0.1250001, 0.12, False), (0.1250001, 0.13, True), (0.1249999, 0.12, True), (0.1249999, 0.13, False),
+        (2.5, 2.0, True), (2.5, 3.0, True), (0.1 + 0.2 + 0.05, 0.35, True),
+    ],
+)  # fmt: skip
+def test_only_a_half_way_value_has_two_roundings(value: float, given: float, equal: bool) -> None:
+    decimals = 0 if value == 2.5 else 2
+    assert compared(value, given, type="float", decimals=decimals).equal is equal
+
+
+@pytest.mark.parametrize("given", [0.3, 0.4])
+def test_a_value_is_half_way_as_far_as_a_float_can_tell(given: float) -> None:
+    """The order of a sum decides whether it comes out a hair above."""
+    noisy = 0.1 + 0.2 + 0.05
+    assert noisy > 0.35
+    assert compared(noisy, given, type="float", decimals=1).equal
+    assert not compared(noisy + 1e-9, 0.3, type="float", decimals=1).equal
+
+
+@PATIENT
 @given(st.floats(1e-300, 1e300), st.sampled_from([None, 0, 2]))
 def test_the_sign_is_never_lost(value: float, decimals: int | None) -> None:
     if decimals is None or round(value, decimals) > 0:

@@ -91,8 +91,8 @@ def embedded_fault(
         error = first.get("error")
     if not error:
         return None
-    code = error.get("code") if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else HTTPStatus.BAD_GATEWAY
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    status = int(code) if re.fullmatch("[45][0-9]{2}", code) else HTTPStatus.BAD_GATEWAY
     return fault(status, headers, json.dumps({"error": error}), endpoint, model)
 
 
@@ -241,10 +241,10 @@ RULES: tuple[Rule, ...] = (
     (_says(_NO_CREDIT, 400, 403, 429), _no_credit),
     (_tells(larger_than_any_rate, 400, 413, 422, 429), _too_large),
     (_is(429), _limited),
-    (_tells(RATE.search, 400, 403, 413, 422, 503), _limited),
+    (_tells(RATE.search, 400, 403, 413, 422, 500, 502, 503), _limited),
     (_tells(output_cap, 400, 413, 422), _max_tokens),
     (_tells(IMAGE.search, 400, 413, 422), _bad_request),
-    (_tells(overflow, 400, 413, 422, 500, 503), _context),
+    (_tells(overflow, 400, 413, 422, 500, 502, 503), _context),
     (_tells(says_output_cap, 400, 422), _max_tokens),
     (_tells(says_body, 400, 422), _too_large),
     (_is(413), _too_large),

@@ -13,6 +13,7 @@ import pytest
 
 from blocks.chat.adaptive import FIRST, Adaptive, ClosedForLong
 from blocks.chat.admission import Rules
+from blocks.chat.backends import Place
 from blocks.chat.errors import ChatError, RateLimited, ServerWait
 from blocks.chat.journal import Journal
 from blocks.chat.limits import Limits
@@ -273,24 +274,23 @@ async def test_a_shorter_wait_ends_no_longer_one(tmp_path: Path) -> None:
     assert min(came[2:]) >= came[0] + 3
 
 
-async def test_it_is_an_outage_until_an_answer_comes(tmp_path: Path) -> None:
+async def test_it_is_an_outage_until_an_answer_comes(place: Place) -> None:
     """The store tells it, to `report` and to nights; a later run asks at once, as credit may have been bought."""
-    store = tmp_path / "store.db"
     with ModelServer(in_turn(REFUSED, Answer())) as server:
-        async with opened(server, store) as client:
+        async with opened(server, place) as client:
             _check((await _ends(client.complete(ask())))[0])
-        with Journal(store) as journal:
+        with Journal(place) as journal:
             (outage,) = await outages(journal)
             assert (outage.model, outage.state) == (MODEL, "told to wait")
             assert outage.wait_s == pytest.approx(TEN_HOURS, abs=SECONDS)
             assert outage.since <= datetime.now(UTC) < outage.since + timedelta(seconds=SECONDS)
             assert all(words in outage.sentence() for words in (MODEL, "until", WORDS, "the next try is in"))
-        async with opened(server, store) as client:
+        async with opened(server, place) as client:
             await client.complete(ask())
-        with Journal(store) as journal:
+        with Journal(place) as journal:
             assert await outages(journal) == ()
     ledger = "SELECT outcome, requests FROM traffic_attempts ORDER BY outcome"
-    assert look(store, ledger) == [("ok", 1), ("rate_limited", 1)]
+    assert look(place, ledger) == [("ok", 1), ("rate_limited", 1)]
 
 
 async def test_an_answer_to_what_was_sent_before_ends_no_outage(tmp_path: Path) -> None:

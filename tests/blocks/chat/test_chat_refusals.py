@@ -93,6 +93,14 @@ async def test_the_form_of_the_body_does_not_matter(form: int, tmp_path: Path) -
     assert "213462 tokens > 200000" in caught.message
 
 
+@pytest.mark.parametrize("code", [{"code": 400}, {"code": "400"}, {"code": "context_length_exceeded"}, {}])
+async def test_an_error_in_a_reply_that_looks_well_is_read_alike(code: dict[str, Any], tmp_path: Path) -> None:
+    words = "This endpoint's maximum context length is 32768 tokens. However, you requested about 40000 tokens"
+    caught = await end_of(error(200, openai(words, **code)), tmp_path)
+    assert type(caught) is ContextOverflow
+    assert (caught.window, caught.asked) == (32_768, 40_000)
+
+
 def test_at_least_sixteen_vendors_are_known() -> None:
     assert len({row.vendor.partition(",")[0] for row in OVERFLOWS if not row.vendor.startswith("others")}) >= 25
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.cells import LOOSE, PLAIN, WORDS, is_word_for_missing, kind
 from sandbox_image.zygote.moments import Moments, Unproven, read_moments
-from sandbox_image.zygote.naming import short
+from sandbox_image.zygote.naming import short, times
 from sandbox_image.zygote.numerals import Doubt, Marks, Reading, read_numbers
 from sandbox_image.zygote.remarks import Remarks
 
@@ -28,6 +28,7 @@ _VERSION_NAME: Final = re.compile(
     r"version|release|section|chapter|clause|article|paragraph|\bcode\b|_code$|^id$|_id$", re.I
 )
 _ISO: Final = re.compile(r"^\d{4}-\d{1,2}(?:-\d{1,2})?(?:[ T]\d{1,2}:\d{2}|$)")
+_PART_OF_DATE: Final = re.compile(r"^\d{1,2}:\d{2}|^[A-Za-z]{3,9}[-\s]\d{2,4}$|^\d{4}[-/]\d{1,2}$")
 _SINGLE_WORDS: Final = frozenset(WORDS)
 _MOST_ODD: Final = 20_000
 _MOST_WORDS: Final = 0.2
@@ -100,12 +101,13 @@ class Columns:
         """
         head = [str(each).strip() for each in column.dropna().head(_SAMPLE)]
         told = [each for each in head if each and not is_word_for_missing(each)]
-        if _are_words(told) or (head and not told and len(head) < len(column)):
+        if _are_words(told) or (head and not told and self._told_later(column)):
             return self._words(name, column)
         values = Values(name, column)
         texts = [each for each in values.texts if each.strip() and not is_word_for_missing(each.strip())]
         if not texts:
-            return self._words(name, column) if values.texts else column
+            usual = all(not each.strip() or each.strip() in _SINGLE_WORDS for each in values.texts)
+            return values.mapped({}) if usual and values.texts else self._words(name, column)
         made: pd.Series[Any] | Doubt | None = self._identifiers(values, texts)
         if made is None:
             made = self._numbers(values, texts, last=last)
@@ -115,6 +117,12 @@ class Columns:
             made = self._few_words(values, texts)
         return None if isinstance(made, Doubt) else made
 
+    @staticmethod
+    def _told_later(column: pd.Series[Any]) -> bool:
+        """Whether words follow a beginning of nothing but words for missing values."""
+        texts = [str(each).strip() for each in column.dropna().unique()[:_SAMPLE]]
+        return _are_words([each for each in texts if each and not is_word_for_missing(each)])
+
     def _words(self, name: str, column: pd.Series[Any]) -> pd.Series[Any]:
         """A column of words: NA, None and the like are words too."""
         found = column[column.isin(_SINGLE_WORDS)]
@@ -123,7 +131,7 @@ class Columns:
             for word in sorted(map(str, counts.index))[:3]:
                 self.remarks.say(
                     name,
-                    f"holds {word!r} among words, {int(counts[word]):,} times; it was kept as a value",
+                    f"holds {word!r} among words, {times(int(counts[word]))}; it was kept as a value",
                     f"--missing {_argument(word)} reads it as missing",
                 )
         return column
@@ -193,7 +201,7 @@ class Columns:
 
     def _dates(self, values: Values, texts: Sequence[str], *, last: bool) -> pd.Series[Any] | Doubt | None:
         found = read_moments(texts)
-        if isinstance(found, Unproven) and not found.contradictory:
+        if isinstance(found, Unproven) and found.told:
             order = self.orders.get(found.separator)
             proven = read_moments(texts, order=order) if order else None
             if isinstance(proven, Moments):
@@ -203,13 +211,8 @@ class Columns:
         if isinstance(found, Unproven):
             if not last:
                 return Doubt("")
-            why = (
-                "different rows prove different orders"
-                if found.contradictory
-                else "nothing proves which part is the day"
-            )
-            remedy = "" if found.contradictory else "--types NAME=dmy or NAME=mdy tells the order"
-            self.remarks.say(values.name, f"holds dates but stayed text, since {why}", remedy)
+            remedy = "--types NAME=dmy or NAME=mdy tells the order" if found.told else ""
+            self.remarks.say(values.name, f"holds dates but stayed text, since {found.why}", remedy)
             return values.column
         if found.order in ("dmy", "mdy"):
             separator = next(sign for sign in found.form if not sign.isalpha())
@@ -239,7 +242,7 @@ class Columns:
                 self._say_gone(values.name, word, count)
 
     def _say_gone(self, name: str, word: str, count: int) -> None:
-        what = f"holds {short(word)!r} among numbers or dates, {count:,} times; it was read as missing"
+        what = f"holds {short(word)!r} among numbers or dates, {times(count)}; it was read as missing"
         self.remarks.say(name, what, "--types NAME=text keeps it")
         self.remarks.keep(name, f"{short(word)!r} read as missing")
 
@@ -254,6 +257,12 @@ class Columns:
         counts = {each: values.count(each) for each in words[:20]}
         filled = int((values.codes >= 0).sum())
         share = (sum(counts.values()) if len(words) <= 20 else filled) / max(filled, 1)
+        if not words and len(good) > 1:
+            what = "dates" if kind(good[0]) == "date" else "numbers"
+            if not all(_PART_OF_DATE.match(each.strip()) for each in good[:_SAMPLE]):
+                said = f"holds what looks like {what}, though not all written alike, and so stayed text"
+                self.remarks.say(values.name, said)
+            return self._text(values)
         if not words or share > 0.5 or len(good) < 3:
             return self._words(values.name, values.column)
         missing = (
@@ -292,7 +301,7 @@ class Columns:
 def plain_numbers(values: Values, texts: Sequence[str]) -> pd.Series[Any]:
     """Texts that programs wrote, as numbers."""
     whole = all(_WHOLE.match(each.strip()) for each in texts)
-    return numbers_of(values, {each: int(each) if whole else float(each) for each in texts})
+    return numbers_of(values, {each: int(each.strip()) if whole else float(each.strip()) for each in texts})
 
 
 def numbers_of(values: Values, numbers: Mapping[str, int | float]) -> pd.Series[Any]:
@@ -308,7 +317,7 @@ def numbers_of(values: Values, numbers: Mapping[str, int | float]) -> pd.Series[
 
 
 def _are_words(texts: Sequence[str]) -> bool:
-    return sum(_may_convert(each) for each in texts) < 0.5 * len(texts)
+    return bool(texts) and sum(_may_convert(each) for each in texts) < 0.5 * len(texts)
 
 
 def _may_convert(text: str) -> bool:

@@ -244,11 +244,9 @@ def _trials_of_blanks(lines: Sequence[Line], rules: Rules) -> list[_Trial]:
     if trial is None:
         return []
     rows = read_rows(lines, trial.dialect)
-    numeric = any(
-        all(kind(row.fields[at]) in ("number", "date", "missing") for row in rows[1:])
-        and any(kind(row.fields[at]) == "number" for row in rows[1:])
-        for at in range(trial.width)
-    )
+    body = [row.fields for row in rows[1:] if len(row.fields) == trial.width]
+    kinds = [{kind(cell) for cell in cells} for cells in zip(*body, strict=True)]
+    numeric = any("number" in each and each <= {"number", "date", "missing"} for each in kinds)
     if not numeric:
         return []
     return [replace(trial, score=trial.score - 0.2)]

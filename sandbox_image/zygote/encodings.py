@@ -66,8 +66,8 @@ def read_text(source: BinaryIO, encoding: str | None) -> Text:
     check_bytes(data[:_HEAD])
     found, notes = (_known(encoding), []) if encoding else _find(data)
     start, end = _bounds(data, found, notes)
-    if found in ("utf-8", "ascii") and (not encoding or _valid(data, start, end)):
-        return Text(data, start, end, "utf-8" if found == "ascii" else found, size, digest, tuple(notes))
+    if found == "utf-8" and (not encoding or _first_bad(data) < 0):
+        return Text(data, start, end, found, size, digest, tuple(notes))
     body = bytes(data[start:end])
     text = _mixed(body) if found == _MIXED else _decode(body, found)
     if "\x00" in text:
@@ -162,10 +162,6 @@ def _decodes(data: bytes, name: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _valid(data: Buffer, start: int, end: int) -> bool:
-    return start >= end or _first_bad(data) < 0
 
 
 def _first_bad(data: Buffer) -> int:

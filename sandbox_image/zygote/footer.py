@@ -100,8 +100,8 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
     first = next(at for at, cell in enumerate(cells) if cell)
     if _TOTAL.match(filled[0]) and width > 1 and len(filled) > 1 and kind(filled[0]) != "number":
         # Where other rows have the word as well, it is a value of the column.
-        others = (each.fields for each in head if each.fields != rows[0].fields and len(each.fields) > first)
-        return "" if any(each[first].strip() == filled[0] for each in others) else "total"
+        alike = [each.fields for each in head if len(each.fields) > first and each.fields[first].strip() == filled[0]]
+        return "" if len(alike) > 1 or (alike and alike[0] != rows[0].fields) else "total"
     if width == 1:
         return "remark" if after_gap and _REMARK.match(line.text) else ""
     if expected:
@@ -112,7 +112,7 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
         return (
             "remark" if (thin and contradicts and _sentence(filled[0])) or (_remark(filled[0]) and contradicts) else ""
         )
-    if after_gap or _remark(line.text):
+    if _remark(line.text) or (after_gap and (len(cells) == 1 or _sentence(line.text))):
         return "remark"
     return "remark" if len(cells) == 1 and _sentence(line.text) and dialect.delimiter != " " else ""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WHOLE: Final = re.compile(r"^[+-]?\d+(?:\.0*)?$")
+_INTEGER: Final = re.compile(r"^[+-]?\d+$")
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1", "1.0", "on"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0", "0.0", "off"})
 
@@ -86,7 +87,10 @@ def _fits(numbers: Mapping[str, int | float]) -> bool:
 def _numbers(name: str, texts: list[str], known: Marks, remarks: Remarks) -> dict[str, int | float] | None:
     plain = known.decimal in (None, ".") and known.thousands in (None, "", ",")
     if plain and all(PLAIN.match(each.strip()) for each in texts):
-        return {each: int(each) if re.fullmatch(r"[+-]?\d+", each.strip()) else float(each) for each in texts}
+        return {
+            each: int(each.strip()) if re.fullmatch(r"[+-]?\d+", each.strip()) else float(each.strip())
+            for each in texts
+        }
     reading = read_numbers(texts, known, Marks())
     if not isinstance(reading, Reading):
         return None
@@ -110,11 +114,9 @@ def _dates(values: Values, texts: list[str], type_: str, remarks: Remarks) -> pd
     if isinstance(found, Unproven):
         if type_ != "date":
             return None
-        why = "rows prove different orders" if found.contradictory else "nothing proves which part is the day"
-        raise LoadError(
-            "rules",
-            f"Column {short(values.name)!r} cannot be read as date (--types): {why}; say dmy or mdy instead of date.",
-        )
+        remedy = "; say dmy or mdy instead of date" if found.told else ""
+        message = f"Column {short(values.name)!r} cannot be read as date (--types): {found.why}{remedy}."
+        raise LoadError("rules", message)
     if isinstance(found, Moments):
         remarks.keep(values.name, f"dates, in the file written as {found.form}")
         return values.mapped(found.values, "datetime")

@@ -12,6 +12,7 @@ from typing import Final
 from sandbox_image.zygote.cells import is_word_for_missing, kind
 from sandbox_image.zygote.dialect import Dialect, Line, Row, read_rows
 from sandbox_image.zygote.naming import several, short, unique
+from sandbox_image.zygote.records import ragged
 from sandbox_image.zygote.refusals import LoadError
 from sandbox_image.zygote.rules import Rules
 
@@ -46,6 +47,8 @@ class Layout:
     """Columns whose first values are words or dates, none of them a number."""
     notes: list[str] = field(default_factory=list)
     column_notes: dict[str, str] = field(default_factory=dict)
+    whole: bool = False
+    """Every row has one field more than the header line; none may have fewer then."""
     trailing: bool = False
     """Every row ends with a delimiter that the header line lacks."""
 
@@ -104,11 +107,11 @@ def lay_out(
     layout = Layout(names=[], first_line=0)
     if head is None and comments and first < len(filled) and rules.header_line is None:
         head = _commented(comments[-1], dialect, width, filled[first])
+        if head is not None:
+            layout.notes.append(f"The names of the columns stand in a comment, line {head.line}.")
     data = filled[first:]
     if not data and complete:
         raise LoadError("empty", "The file has a header line but no rows.")
-        if head is not None:
-            layout.notes.append(f"The names of the columns stand in a comment, line {head.line}.")
     _note_skipped(layout, filled, head, first, comments, ruled)
     _name(layout, head, data, width)
     layout.header_line = head.line if head else 0
@@ -162,9 +165,14 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             return rows[start - 1], start
         if before > 1 and start == 1 and _verdict(first, rest) == "data":
             return rows[start - 1], start
+        if start == 1 and before not in (1, width) and not _typed_in(rest, width):
+            # Nothing tells a line before the table from names that do not fit the rows.
+            raise ragged(first.line, len(first.fields), before)
     if not rest:
         return first, start + 1
     verdict = _verdict(first, rest)
+    if verdict == "data" and start:
+        verdict = "doubt"
     if verdict == "doubt":
         raise LoadError(
             "rules",
@@ -318,10 +326,15 @@ def _name(layout: Layout, head: Row | None, data: Sequence[Row], width: int) -> 
         else:
             layout.notes.append("Every row has one field more than the header line; the first column had no name.")
             cells = ["", *cells]
+            layout.whole = True
     changed = sum(cell != given for cell, given in zip(cells[-len(head.fields) :], head.fields, strict=False))
     if changed and len(cells) == len(head.fields):
         layout.notes.append(f"Blanks or line breaks in the names of {several(changed, 'column')} were taken out.")
     twice = [name for name, count in Counter(cells).items() if count > 1 and name]
+    nameless = sum(not cell for cell in cells[:-1])
+    if nameless and len(cells) == len(head.fields):
+        verb = "is" if nameless == 1 else "are"
+        layout.notes.append(f"{several(nameless, 'column')} without a name {verb} called 'Unnamed: N' by the place.")
     layout.names = unique([cell or f"Unnamed: {at}" for at, cell in enumerate(cells)])
     if twice:
         shown = ", ".join(repr(short(name)) for name in twice[:5]) + (", …" if len(twice) > 5 else "")

@@ -14,7 +14,7 @@ _LATIN: Final = {
     "Portuguese": "ãõáâàçéêíóôúÃÕÁÂÀÇÉÊÍÓÔÚªº",
     "Italian": "àèéìòùÀÈÉÌÒÙ",
     "Nordic": "åäöæøéÅÄÖÆØ",
-    "Icelandic": "áéíóúýþæöðÁÉÍÓÚÝÞÆÖÐ",
+    "Icelandic": "áéíóúæöÁÉÍÓÚÆÖ",
     "Dutch": "ëïéèöüáóêË",
 }
 _CENTRAL: Final = {
@@ -36,9 +36,9 @@ _CYRILLIC: Final = {
 }
 _GREEK_LETTERS: Final = "αοιετνσηρπκμλςυδγχθφβωξζψάέίόήύώϊϋΐΰ"
 _GREEK: Final = {"Greek": _GREEK_LETTERS + _GREEK_LETTERS.upper()}
-_HEBREW: Final = {"Hebrew": "".join(chr(code) for code in range(0x5D0, 0x5EB))}
-_ARABIC: Final = {"Arabic": "".join(chr(code) for code in range(0x621, 0x653)) + "پچژگ،؟"}
-_THAI: Final = {"Thai": "".join(chr(code) for code in range(0xE01, 0xE5C))}
+_HEBREW: Final = {"Hebrew": "יוהלאתרבשמנדקחעכפםצגטסןזךףץ"}
+_ARABIC: Final = {"Arabic": "اليمونترةبعسدفهكحقجأشصطخزذضغثظىئءإؤآپچژگ،؟"}
+_THAI: Final = {"Thai": "าน่รกอ้เงิมัียลวดทสตปคบุหแจพืูชข็ใ์ไะโผำถึณซธศฟญภษฐฏฉฆฬฮฝ"}
 
 _ALPHABETS: Final[tuple[tuple[str, dict[str, str], float], ...]] = (
     ("cp1252", _LATIN, 0.04),
@@ -47,8 +47,8 @@ _ALPHABETS: Final[tuple[tuple[str, dict[str, str], float], ...]] = (
     ("cp1254", _TURKISH, 0.0),
     ("cp1257", _BALTIC, -0.02),
     ("mac_roman", _LATIN, -0.05),
-    ("cp850", _LATIN, -0.06),
-    ("cp437", _LATIN, -0.08),
+    ("cp850", _LATIN, -0.09),
+    ("cp437", _LATIN, -0.1),
     ("cp852", _CENTRAL, -0.08),
     ("mac_latin2", _CENTRAL, -0.09),
     ("cp1251", _CYRILLIC, 0.02),
@@ -68,9 +68,21 @@ _ALPHABETS: Final[tuple[tuple[str, dict[str, str], float], ...]] = (
 EAST_ASIAN: Final = ("cp932", "euc_jp", "gb18030", "big5", "cp949")
 _OWN_SCRIPT: Final = (_CYRILLIC, _GREEK, _HEBREW, _ARABIC, _THAI)
 _VOWELS: Final = "aeiouyáéíóúAEIOUY"
+_ICELANDIC: Final = "ýþðÝÞÐ"
+_FINAL: Final = "ςםןץףך"
 _OPENING: Final = "‘“„«£§©±°€"
 _SIGNS: Final = "’‘“”–—…°€£§²³µ½¼«»·®©™×±"
 _RUN: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z@-~\x80-\xff]*")
+_HANGUL: Final = frozenset(
+    "이다는의에을가고은하사지로기리대자시해도어인서나정일아있수전과부제보여성장상주비스원그한를들국동안무구산미조우소중청강남북경광평충울천선역량격날짜"
+)
+_CHINESE: Final = frozenset(
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经十三之进着等部度家电力"
+    "里如水化高自二理起小物现实加量都两体制机当使点从业本去把性好应开它合还因由其些然前外天政四日社义事平形相全表间样与关各重新线内数正心明看原利比质气第"
+    "向道变条结解问意建月公无系情者最立代通并提直题程展五果料员位入常文总次品式活设及管特件长求基资边流路级少图山统接知组见计别期根论运农指区强西南北东海州"
+    "江市省县城价格售额称号类型河湖广深京津"
+)
+"""Signs that are frequent in Korean, in Chinese."""
 _MOST_RUNS: Final = 3_000
 MARGIN: Final = 0.03
 """By less than this, two encodings that read the bytes differently are in doubt."""
@@ -110,13 +122,13 @@ def _fit(words: list[str], letters: str, *, own: bool) -> float:
     """Mean over the signs beyond ASCII of how well each stands in its word."""
     total, count = 0.0, 0
     known = frozenset(letters)
-    rank_of = {sign: place for place, sign in enumerate(letters)} if own and len(letters) < 100 else {}
+    rank_of = {sign: place for place, sign in enumerate(letters)} if own else {}
     for word in words:
         for at, sign in enumerate(word):
             if sign.isascii():
                 continue
             count += 1
-            total += _sign(word, at, sign, known, own=own) - 0.25 * _rarity(rank_of, sign)
+            total += _sign(word, at, sign, known, own=own) - 0.45 * _rarity(rank_of, sign)
     # Two or three letters of another script prove little.
     return (total / count if count > 3 or not own else 0.8 * total / count) if count else -1.0
 
@@ -137,9 +149,11 @@ def _sign(word: str, at: int, sign: str, known: frozenset[str], *, own: bool) ->
             value = 0.2
         elif sign.isupper() and not before and len(word) > 1 and word.isupper():
             value = 0.85
-        elif (sign == "ń" and after in _VOWELS and after) or (sign == "þ" and before.islower()):
-            # No Polish ń stands before a vowel, no Icelandic þ within a word: Spanish ñ and Turkish ş do.
+        elif (sign == "ń" and after in _VOWELS and after) or (sign in _FINAL and after and after in known):
+            # No Polish ń stands before a vowel, as Spanish ñ does; no final letter stands within a word.
             value = -0.5
+        elif unicodedata.combining(sign) or (own and unicodedata.category(sign) == "Mn"):
+            value = 1.0 if before and before in known else -0.5
         if own and ((before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha())):
             value = -0.5
         # Few words have one letter.
@@ -150,6 +164,9 @@ def _sign(word: str, at: int, sign: str, known: frozenset[str], *, own: bool) ->
         if before.isalpha() and after.isalpha():
             return 1.0 if sign in "’·" else -0.5
         return 0.95 if after.isalpha() == (sign in _OPENING) else 0.3
+    if sign in _ICELANDIC:
+        # Usual in Icelandic alone, where bytes of Turkish come out so as well.
+        return -0.5 if sign == "þ" and before.islower() else 0.85
     category = unicodedata.category(sign)
     return -0.2 if category.startswith("L") else -1.5 if category.startswith("C") else -0.8
 
@@ -172,6 +189,9 @@ def _east_asian(words: list[str], name: str) -> float:
     if not count:
         return -1.0
     score = total / count
+    frequent = {"cp949": _HANGUL, "gb18030": _CHINESE}.get(name)
+    if frequent:
+        score += 0.4 * sum(sign in frequent for word in words for sign in word if not sign.isascii()) / count - 0.1
     if name in ("cp932", "euc_jp"):
         score += 0.1 if kana else -0.05
     elif name == "cp949":

@@ -19,7 +19,7 @@ from sandbox_image.zygote.dialect import NO_DELIMITER, sniff_delimiter
 from sandbox_image.zygote.encodings import read_text
 from sandbox_image.zygote.finding import Found, find
 from sandbox_image.zygote.given import convert_as_given
-from sandbox_image.zygote.naming import listed
+from sandbox_image.zygote.naming import listed, times
 from sandbox_image.zygote.numerals import Marks
 from sandbox_image.zygote.parsing import Table
 from sandbox_image.zygote.records import ragged
@@ -126,6 +126,7 @@ class _Conversion:
         frame = self._parse()
         if self.found.layout.trailing:
             frame = self._without_trailing(frame)
+        frame = self._without_empty_last(frame)
         frame = self._without_repeated_names(frame)
         made = self._convert(frame)
         if any(made[name] is not frame[name] for name in made):
@@ -165,6 +166,14 @@ class _Conversion:
             raise ragged(self._line_of(int(rows[0])), width + 1, width)
         return frame
 
+    def _without_empty_last(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Leave out a last column without a name and without a value: every line ends with a delimiter."""
+        last = frame.shape[1] - 1
+        if last > 0 and frame.columns[-1] == f"Unnamed: {last}" and not frame.iloc[:, -1].notna().any():
+            frame = frame.iloc[:, :-1]
+            self.found.notes.append("A last column without a name and without a value was left out.")
+        return frame
+
     def _without_repeated_names(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Leave out rows that repeat the header line, as files have that were put together from several."""
         if (
@@ -182,7 +191,7 @@ class _Conversion:
         if count:
             line = self._line_of(int(same.to_numpy().argmax()))
             self.found.notes.append(
-                f"The header line is repeated {count:,} times, first in line {line}; those were left out."
+                f"The header line is repeated {times(count)}, first in line {line}; those were left out."
             )
             frame = frame[~same].reset_index(drop=True)
         return frame
@@ -225,7 +234,7 @@ class _Conversion:
         if "?" not in self.rules.missing:
             count = self.table.count_of("?")
             if count:
-                self.found.notes.append(f"'?' was read as missing, {count:,} times.")
+                self.found.notes.append(f"'?' was read as missing, {times(count)}.")
 
     def _line_of(self, row: int) -> int:
         line = self.table.line_of(row)

@@ -23,7 +23,7 @@ _TIME: Final = (
 _WEEKDAY: Final = r"(?:(?:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)(?:day|nesday|sday|rsday|urday)?\.?,?\s+)?"
 _NUMERIC: Final = re.compile(r"^(?P<a>\d{1,4})(?P<sep>[-/.])(?P<b>\d{1,2})(?P=sep)(?P<c>\d{1,4})" + _TIME)
 _DAY_MONTH: Final = re.compile(
-    rf"^{_WEEKDAY}(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[-\s/.]+(?P<month>[A-Za-z]{{3,9}})[-\s/.,]+(?P<year>\d{{4}}|\d{{2}})"
+    rf"^{_WEEKDAY}(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[-\s/.]*(?P<month>[A-Za-z]{{3,9}})[-\s/.,]*(?P<year>\d{{4}}|\d{{2}})"
     + _TIME,
     re.I,
 )
@@ -42,6 +42,7 @@ _NAMED: Final = (
 )
 _ISO: Final = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}(?:[ T]|$)")
 _SAMPLE: Final = 200
+_CENTURY: Final = "the century of years of two digits is in doubt"
 ORDERS: Final = {"dmy": "dd/mm/yyyy", "mdy": "mm/dd/yyyy", "ymd": "yyyy/mm/dd"}
 
 
@@ -57,10 +58,17 @@ class Moments:
 
 @dataclass(frozen=True)
 class Unproven:
-    """The texts are dates, but which number is the day nothing proves; or different rows prove different orders."""
+    """The texts are dates, but more than one reading is possible, or none for all of them.
+
+    Attributes:
+        separator: Between the numbers.
+        why: What is said of it.
+        told: Whether the order of day and month, once told, settles it.
+    """
 
     separator: str
-    contradictory: bool = False
+    why: str = "nothing proves which part is the day"
+    told: bool = True
 
 
 def read_moments(texts: Sequence[str], *, order: str | None = None) -> Moments | Unproven | None:
@@ -102,6 +110,8 @@ def _numeric(texts: Sequence[str], order: str | None) -> Moments | Unproven | No
         if moment is None:
             return None
         values[text] = moment
+    if proven != "ymd" and _century_in_doubt([each[2] for each in triples]):
+        return Unproven(separator, _CENTURY, told=False)
     form = ORDERS[proven].replace("/", separator)
     if all(len(each[0 if proven == "ymd" else 2]) == 2 for each in triples):
         form = form.replace("yyyy", "yy")
@@ -124,7 +134,7 @@ def _order(triples: Sequence[tuple[str, str, str]], separator: str, given: str |
     if first > 31 or second > 31:
         return None
     if first > 12 and second > 12:
-        return Unproven(separator, contradictory=True)
+        return Unproven(separator, "different rows prove different orders", told=False)
     if given == "dmy" and second <= 12:
         return "dmy"
     if given == "mdy" and first <= 12:
@@ -139,8 +149,8 @@ def _order(triples: Sequence[tuple[str, str, str]], separator: str, given: str |
     return "dmy" if separator == "." else Unproven(separator)
 
 
-def _named(texts: Sequence[str], pattern: re.Pattern[str], form: str) -> Moments | None:
-    values = {}
+def _named(texts: Sequence[str], pattern: re.Pattern[str], form: str) -> Moments | Unproven | None:
+    values: dict[str, datetime] = {}
     parts = []
     for text in texts:
         part = pattern.match(text.strip())
@@ -152,7 +162,14 @@ def _named(texts: Sequence[str], pattern: re.Pattern[str], form: str) -> Moments
             return None
         parts.append(part)
         values[text] = moment
+    if _century_in_doubt([each["year"] for each in parts]):
+        return Unproven("", _CENTURY, told=False)
     return Moments(values, form + _time_form(parts))
+
+
+def _century_in_doubt(years: Sequence[str]) -> bool:
+    """Years of two digits from 30 to 68 are of this century to one program, of the last to another."""
+    return any(len(each) == 2 and 30 <= int(each) <= 68 for each in years)
 
 
 def _year(text: str) -> int:

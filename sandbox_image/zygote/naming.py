@@ -30,6 +30,11 @@ def several(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def times(count: int) -> str:
+    """How often something occurs."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
 def listed(names: Sequence[str]) -> str:
     """Columns by name, as the subject of a sentence: `Column 'a'`, `Columns 'a', 'b' and 3 more`."""
     shown = [repr(short(name)) for name in names[:4]]

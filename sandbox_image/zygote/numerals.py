@@ -79,6 +79,8 @@ def read_numbers(texts: Sequence[str], known: Marks, hint: Marks) -> Reading | D
     marks = _marks(digits, known, hint)
     if marks is None or isinstance(marks, Doubt):
         return marks
+    if any(_PADDED.match(each) for each in digits) or _may_be_telephones(digits, marks):
+        return None
     pattern = _pattern(marks)
     values: dict[str, int | float] = {}
     for text, part, number in zip(texts, parsed, digits, strict=True):
@@ -88,6 +90,14 @@ def read_numbers(texts: Sequence[str], known: Marks, hint: Marks) -> Reading | D
     return Reading(values, unit, marks, _how(marks, digits, unit, parsed))
 
 
+def _may_be_telephones(digits: Sequence[str], marks: Marks) -> bool:
+    """Whether blanks part numbers that all have the same many digits, as telephone numbers do."""
+    lengths = {sum(sign.isdigit() for sign in each) for each in digits}
+    blanks = marks.thousands is not None and marks.thousands[:1] in _BLANKS and not marks.decimal
+    return blanks and len(lengths) == 1 and lengths.pop() >= 9
+
+
+_PADDED: Final = re.compile(r"^0\d")
 _NUMERIC: Final = re.compile(r"\d")
 
 

@@ -84,7 +84,7 @@ _SQL: Final = re.compile(
     r"|SET\s+[\w@.]+\s*=|-- (?:MySQL|MariaDB|PostgreSQL|phpMyAdmin|SQLite|Host:)|PRAGMA\s)",
     re.I | re.M,
 )
-_MARKDOWN: Final = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)+\|?[ \t]*$", re.M)
+_MARKDOWN: Final = re.compile(r"^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*$", re.M)
 _YAML: Final = re.compile(
     r"^(?:---[ \t]*\r?\n)?(?:- [\w .-]+:[ \t]+\S.*\r?\n(?:  [\w .-]+:.*\r?\n)+"
     r"|(?:[\w-]+:[ \t]+\S[^,;\t]*\r?\n)*[\w-]+:[ \t]*\r?\n(?:[ \t]+-[ \t]|[ \t]+[\w-]+:[ \t]))"
@@ -92,6 +92,8 @@ _YAML: Final = re.compile(
 _ARFF: Final = re.compile(r"^\s*@relation\b.*?^@attribute\b", re.I | re.M | re.S)
 _GRID: Final = re.compile(r"^\+[-=]{2,}(?:\+[-=]{2,})+\+[ \t]*$", re.M)
 _LATEX: Final = re.compile(r"\\begin\{(?:tabular|table|document)\}")
+_CARD: Final = re.compile(r"^BEGIN:V(?:CARD|CALENDAR|EVENT)\b")
+_DICT: Final = re.compile(r"^\[?\s*\{\s*'[^'\n]*'\s*:")
 _EMAIL: Final = re.compile(r"^(?:From|Received|Return-Path|MIME-Version): .*\r?\n(?:[A-Z][\w-]+: .*\r?\n)+")
 
 
@@ -144,6 +146,10 @@ def check_text(text: str) -> None:
         raise _other("an ARFF file (Weka)", "convert it to CSV")
     if _LATEX.search(start[:2_000]) and start.startswith(("\\", "%")):
         raise _other("LaTeX", "save the table as CSV")
+    if _CARD.match(start):
+        raise _other("a vCard or a calendar", "export its entries as CSV")
+    if _DICT.match(start):
+        raise _other("Python dictionaries", "write them with csv.DictWriter or pandas to_csv")
     if _EMAIL.match(start[:4_000]):
         raise _other("an e-mail message", "save the attached table")
 

@@ -134,9 +134,9 @@ class Rewriting:
     def _odd(self, fields: list[str], begin: int) -> list[str]:
         """A record with another number of fields than there are columns."""
         spare = len(fields) - self.width
-        if spare > 0 and self.dialect.delimiter:
+        if spare > 0:
             raise ragged(self._line(begin), len(fields), self.width)
-        if self.layout.trailing and len(fields) == self.width - 1:
+        if self.layout.trailing or self.layout.whole:
             raise ragged(self._line(begin), len(fields), self.width)
         if not self._agrees(fields) or len(fields) == 1:
             raise ragged(self._line(begin), len(fields), self.width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox_image.zygote.naming import times
 from sandbox_image.zygote.remarks import Remarks
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def note_sentinels(name: str, column: pd.Series[Any], remarks: Remarks) -> None:
         shown = f"{float(value):g}" if float(value) != int(value) else str(int(value))
         remarks.say(
             name,
-            f"holds {shown} {count:,} times, far from all other values; it was kept as a number",
+            f"holds {shown} {times(count)}, far from all other values; it was kept as a number",
             f"--missing {shown} reads it as missing",
         )
 

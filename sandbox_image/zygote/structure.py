@@ -40,7 +40,7 @@ def examine(body: Body, dialect: Dialect, layout: Layout) -> Structure:
     plain = (
         dialect.delimiter.isascii() and not dialect.escape and not dialect.skip_blanks and dialect.quote in ('"', "")
     )
-    if plain and width > 1:
+    if plain and width > 1 and dialect.delimiter:
         try:
             return _Fast(body, dialect, layout, width).run()
         except _Irregular:

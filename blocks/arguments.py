@@ -15,6 +15,7 @@ from rich.text import Text
 
 from blocks.errors import TrigpointError, UserError
 from blocks.interrupts import run_command
+from blocks.proxies import wrong_proxy
 
 DONE, SOME_FAILED, NOTHING_DONE = 0, 1, 2
 
@@ -48,6 +49,8 @@ def run_work(work: Callable[[], int]) -> int:
 
     def told() -> int:
         try:
+            if wrong := wrong_proxy():
+                raise UserError(f"{wrong}.", "Set it as http://HOST:PORT, or unset it.")
             return work()
         except UserError as error:
             print_error(error)

@@ -1,12 +1,15 @@
 """Process environment that must stand before Prefect is imported; importing this module sets it.
 
-Nothing phones home: Prefect's analytics are off unless the user turns them on. Whatever the user has set stays.
+Loopback is spared from proxies, or Prefect would look for a server of this machine through one. Nothing phones
+home: Prefect's analytics are off unless the user turns them on. Whatever the user has set stays.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from blocks.proxies import spare_loopback
 
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -20,3 +23,4 @@ DEFAULTS = {
 
 for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)
+spare_loopback(os.environ.get("PREFECT_API_URL"))

@@ -20,6 +20,7 @@ from pydantic_core import to_json
 
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import ChatTimeout, ConnectionLost, MalformedReply, UnreachableEndpoint
+from blocks.proxies import spare_loopback
 
 MAX_BODY_BYTES = 64 * 2**20
 CONNECT_TIMEOUT_S = 15.0
@@ -190,6 +191,8 @@ class Transport:
         return await self._exchange(endpoint, _with_query(request, endpoint), timeout_s)
 
     async def _exchange(self, endpoint: Endpoint, request: httpx.Request, timeout_s: float) -> Exchange:
+        if self._pool is None and self._trust_proxy:
+            spare_loopback(str(request.url))
         pool = self._take_share()
         started = time.perf_counter()
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from blocks.proxies import spare_loopback
 from blocks.sources.archives import extract_table
 from blocks.sources.copying import landed
 from blocks.sources.models import Facts, Fetched, FetchLimits, Progress, Reference, RetryLimits, SourceError
@@ -68,4 +69,5 @@ class WebFiles:
         return await asyncio.to_thread(landed, table, received.transferred, reference, version=received.version)
 
     def _fetcher(self) -> WebFetcher:
+        spare_loopback(self._url)
         return WebFetcher(self._retry, headers=self._headers, trust_proxy=self._trust_proxy)

@@ -307,6 +307,29 @@ def test_values_stand_in_the_order_of_their_numbers() -> None:
     assert placed(blank) == blank[::-1]
 
 
+def test_values_that_cannot_match_stand_apart_before_any_number_counts() -> None:
+    rows: list[Node] = [Listing((B, ONE)), Listing((A, TWO))]
+    assert placed(rows) == rows[::-1]
+    mixed: list[Node] = [Listing((Text("a"), ONE)), Listing((Text("B"), ONE))]
+    for case, first in ((False, 0), (True, 1)):
+        found = sorted(mixed, key=lambda node, case=case: order(node, case_sensitive=case, decimals=None))  # type: ignore[misc]
+        assert found[0] is mixed[first]
+
+
+def test_the_numbers_of_a_mapping_stand_in_the_order_of_its_keys() -> None:
+    low, high = Mapping(((A, whole(5)), (B, ONE))), Mapping(((A, whole(6)), (B, whole(0))))
+    assert placed([high, low]) == [low, high]
+    assert placed([Listing((high,)), Listing((low,))]) == [Listing((low,)), Listing((high,))]
+    # With case, "B" comes before "a".
+    big: list[Node] = [
+        Mapping(((Text("a"), ONE), (Text("B"), TWO))), Mapping(((Text("a"), TWO), (Text("B"), ONE)))
+    ]  # fmt: skip
+    for wrap in (lambda node: node, lambda node: Listing((node,))):
+        nodes = [wrap(node) for node in big]
+        assert sorted(nodes, key=lambda node: order(node, case_sensitive=False, decimals=None)) == nodes
+        assert sorted(nodes, key=lambda node: order(node, case_sensitive=True, decimals=None)) == nodes[::-1]
+
+
 def test_noise_in_an_earlier_number_does_not_decide_the_order() -> None:
     noisy: list[Node] = [Listing((real("0.1000000000001"), ONE)), Listing((real("0.1"), TWO))]
     assert placed(noisy) == noisy

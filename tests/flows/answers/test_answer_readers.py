@@ -320,6 +320,7 @@ def test_an_instant_counts_from_1970_in_utc() -> None:
         ("x\u2082", "x_2"),
         ("x\u00b3", "x^3"),
         ("1\u00bd", "1 1\u20442"),
+        ("\u2460", "1"),
         ("\u2122 \u00aa", "tm a"),
         ("STRASSE", "strasse"),
         ("_x-y", "_x-y"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,8 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # A shell starts background jobs so, and every process under test would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "MUTANT_UNDER_TEST" in os.environ:
-        # `make mutants` runs pytest in thousands of forks, none of which is to go through what all of them share.
-        gc.freeze()
+        _begin_afresh()
     for name in [name for name in os.environ if _is_foreign(name)]:
         del os.environ[name]
     worker = "PYTEST_XDIST_WORKER" in os.environ
@@ -74,6 +75,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
     os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "600"
     os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
+
+
+def _begin_afresh() -> None:
+    """`make mutants` runs pytest in thousands of forks of one process: none finds what another run has cached."""
+    for name in [name for name in sys.modules if name.startswith(("blocks.", "flows."))]:
+        for value in vars(sys.modules[name]).values():
+            if isinstance(value, functools._lru_cache_wrapper):
+                value.cache_clear()
+    # Nor does it look for garbage among what all of them share.
+    gc.freeze()
 
 
 def _leave_folder(outside: dict[str, str | None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,11 @@ from blocks.chat.budget import NO_CAPS, Amount, BudgetPlan, Caps, dearest, nanod
 from blocks.chat.errors import ChatError, RateLimited, ServerFailure, ServerWait, UnreachableEndpoint, WrongKey
 from blocks.chat.limits import BYTES_PER_TOKEN, MESSAGE_TOKENS, Limits, Used, learnt, worst_case
 from blocks.chat.models import Message, Sampling, Tool, ToolCall
-from blocks.chat.owners import Owner, life, new_owner
+from blocks.chat.owners import Owner, _lock, appear, life, new_owner, present
 from blocks.chat.prices import Price
 from blocks.chat.retry import RetryPolicy, persist
 from tests.support.chat import Waits, ask
+from tests.support.traffic import store_at
 
 NOW = 1_800_000_000.0
 
@@ -381,3 +383,16 @@ def test_an_owner_elsewhere_or_without_a_start_is_unknown() -> None:
     assert life(str(owner._replace(place="elsewhere"))) == "unknown"
     assert life(str(owner._replace(started=""))) == "unknown"
     assert life(str(Owner("elsewhere", owner.pid, owner.started, owner.nonce))) == "unknown"
+
+
+def test_in_sqlite_nobody_can_tell_who_is_connected(tmp_path: Path) -> None:
+    with store_at(tmp_path / "store.db") as connection:
+        appear(connection, "anybody")
+        assert present(connection, "anybody") is True
+
+
+def test_the_lock_of_an_owner_is_one_number_on_every_host() -> None:
+    """Hosts of two releases look for each other's; PostgreSQL takes 64 bits with a sign."""
+    assert _lock("owner") == 5480926279587027057
+    assert all(-(2**63) <= _lock(str(number)) < 2**63 for number in range(200))
+    assert min(_lock(str(number)) for number in range(200)) < 0

@@ -123,6 +123,14 @@ def test_row_labels_that_stay_are_kept_with_their_columns_in_the_order_asked_for
     assert answer.canonical == submitted(pd.DataFrame({"g": ["x", "y"], "n": [1, 2]}), **TWO_COLUMNS).canonical
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("100", "int"), ("1,000", "int"), ("100.0", "float"), ("1e2", "float"), ("1E2", "float"), ("100%", "float")],
+)
+def test_a_number_in_text_is_a_count_only_where_it_is_written_as_one(text: str, kind: str) -> None:
+    assert submitted(text, type="percent").kind == kind
+
+
 # Units
 
 

@@ -92,6 +92,7 @@ NO_MODEL = Opaque("<Model\n at 0x7f>", "x.Model")
         (at(1, offset_s=19_800), "2020-01-31 01:00:00+05:30"),
         (at(1, offset_s=-19_800), "2020-01-31 01:00:00-05:30"),
         (at(1, offset_s=-37_800), "2020-01-31 01:00:00-10:30"),
+        (at(1, offset_s=43_200), "2020-01-31 01:00:00+12:00"),
         (Duration(Decimal("1.50")), "1.5 s"),
         (Listing((ONE, A)), '[1, "a"]'),
         (Collection((B, A)), '{"a", "b"}'),
@@ -198,6 +199,20 @@ DIFFERENT: list[Node] = [
 def test_different_values_have_different_identities() -> None:
     for one, other in itertools.combinations(DIFFERENT, 2):
         assert canonical(one) != canonical(other)
+
+
+def test_pairs_of_any_kind_have_an_order() -> None:
+    values: list[Node] = [
+        FRAME,
+        Table((A, B), FRAME.rows, (A, B)),
+        ONE,
+        Missing(),
+        Flag(True),
+        Collection(()),
+        Listing(()),
+    ]
+    pairs = tuple((A, value) for value in values)
+    assert canonical(Mapping(pairs)) == canonical(Mapping(pairs[::-1]))
 
 
 def test_an_identity_is_json_that_any_file_can_hold() -> None:

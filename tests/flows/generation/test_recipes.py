@@ -127,13 +127,8 @@ def test_as_many_are_chosen_as_there_are_or_as_are_wanted(available: list[int], 
 
 
 def reworded(calls: int) -> Rewording:
-    return Rewording(
-        question="q",
-        model="m",
-        prompt=PromptId(style="full", version="1", sha256="0" * 64),
-        tried=(),
-        usage=UsageTotals(calls=calls),
-    )
+    prompt = PromptId(style="full", version="1", sha256="0" * 64)
+    return Rewording(question="q", model="m", prompt=prompt, tried=(), usage=UsageTotals(calls=calls))
 
 
 def test_what_a_batch_took_is_the_sum_of_its_conversations_and_nothing_without_a_model() -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import gc
 import itertools
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +14,7 @@ import pytest
 
 import tests.support.properties  # noqa: F401  (its settings stand before any property test is read)
 from blocks.settings import settings
+from tests.support import mutants
 from tests.support.machine import (
     FLOW_IMAGE,
     EngineState,
@@ -57,8 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts background jobs so, and every process under test would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "MUTANT_UNDER_TEST" in os.environ:
-        _begin_afresh()
+    if mutants.UNDER_WAY:
+        mutants.begin_afresh()
     for name in [name for name in os.environ if _is_foreign(name)]:
         del os.environ[name]
     worker = "PYTEST_XDIST_WORKER" in os.environ
@@ -75,16 +73,6 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
     os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "600"
     os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
-
-
-def _begin_afresh() -> None:
-    """`make mutants` runs pytest in thousands of forks of one process: none finds what another run has cached."""
-    for name in [name for name in sys.modules if name.startswith(("blocks.", "flows."))]:
-        for value in vars(sys.modules[name]).values():
-            if isinstance(value, functools._lru_cache_wrapper):
-                value.cache_clear()
-    # Nor does it look for garbage among what all of them share.
-    gc.freeze()
 
 
 def _leave_folder(outside: dict[str, str | None]) -> None:
@@ -122,7 +110,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     There a file is one worker's, and who got a long one last would keep the others waiting for its end.
     """
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if mutants.UNDER_WAY:
+        mutants.quickest_first(items)
+    elif "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: (-LONG.index(item.path.stem) - 1 if item.path.stem in LONG else 0, -_late(item)))
     else:
         items.sort(key=_late)

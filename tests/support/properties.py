@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import HealthCheck, settings
 
+from tests.support import mutants
+
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-if "MUTANT_UNDER_TEST" in os.environ:
+if mutants.UNDER_WAY:
     # `make mutants` runs these tests thousands of times, and two runs of it are to find the same.
     PATIENT = settings(PATIENT, max_examples=40, derandomize=True, database=None)
 settings.register_profile("patient", PATIENT)

@@ -462,9 +462,16 @@ def test_why_json_cannot_hold_an_answer_is_told(raw: dict[str, Any], fact: str) 
 
 
 def test_what_json_cannot_hold_is_told_in_a_few_words() -> None:
-    long = {"t": "map", "v": [[{"t": "str", "v": "k" * 200}, {"t": "timedelta", "v": 1}]]}
-    with pytest.raises(NotPlain, match="1 s"):
-        as_json(parse_answer(long, AnswerSpec()), AnswerSpec())
+    gone = parse_answer({"t": "other", "v": "x" * 500, "type": "x.Model"}, AnswerSpec())
+    with pytest.raises(NotPlain, match="x.Model") as caught:
+        as_json(gone, AnswerSpec())
+    assert len(str(caught.value)) < 90
+
+
+def test_a_number_with_more_digits_than_a_float_is_not_written_down_as_another_one() -> None:
+    spec = AnswerSpec(type="float")
+    with pytest.raises(NotPlain, match="another answer"):
+        as_json(parse_answer({"t": "decimal", "v": "0.12345678901234567890"}, spec), spec)
 
 
 @pytest.mark.parametrize(

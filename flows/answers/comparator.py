@@ -33,11 +33,13 @@ from flows.answers.nodes import (
 )
 from flows.answers.signatures import key_text, moment_text, order, signature
 from flows.answers.tiers import TIERS, Tier, number_tier, rank, weakest
-from flows.questions.records import AnswerSpec, AnswerType
+from flows.questions.records import AnswerSpec, ValueSpec
 
 COMPARATOR_VERSION = "2"
 """Changes whenever any pair of answers could compare differently; part of the episode key."""
 
+Asked = ValueSpec | tuple[ValueSpec, ...]
+"""What is asked for at a place: of one value, or of each column of a row."""
 MAX_STEPS = 600_000
 """Values one comparison looks at before it gives up."""
 MAX_PAIRS = 40_000
@@ -83,7 +85,7 @@ def compare(a: Answer, b: Answer, spec: AnswerSpec, *, accept: Tier = "tolerance
         return _outcome(coerced, accept, first, second, "")
     comparer = _Comparer(spec)
     try:
-        found = comparer.tier(first.node, second.node, spec.type)
+        found = comparer.tier(first.node, second.node, comparer.whole)
     except _TooCostly as error:
         return Comparison(False, "none", f"The answers are too large to compare: {error}.")
     return _outcome(weakest((found, coerced)), accept, first, second, comparer.why)
@@ -121,26 +123,29 @@ class _Comparer:
 
     def __init__(self, spec: AnswerSpec) -> None:
         self.spec = spec
+        self.whole = ValueSpec(type=spec.type, decimals=spec.decimals, unit=spec.unit, scale=spec.scale)
         self.why = ""
+        self._by_key = {fold_label(key, case_sensitive=spec.case_sensitive): own for key, own in spec.by_key.items()}
+        self._items = spec.of_items()
         self._left = MAX_STEPS
         self._path: list[str] = []
         self._quiet = 0
 
-    def tier(self, a: Node, b: Node, asked: AnswerType, *, inside: bool = False) -> Tier:
-        """How closely two nodes match; `asked` is the declared type at this place."""
+    def tier(self, a: Node, b: Node, asked: Asked, *, inside: bool = False) -> Tier:
+        """How closely two nodes match; `asked` is what is asked for at this place, or in each column of a row."""
         self._left -= 1
         if self._left < 0:
             raise _TooCostly(f"more than {MAX_STEPS} values to look at")
-        found = self._scalar(a, b, asked, inside)
+        found = self._scalar(a, b, asked, inside) if isinstance(asked, ValueSpec) else None
         if found is None:
-            found = self._compound(a, b)
+            found = self._compound(a, b, asked)
         if found in ("loose", "none"):
             self._differ(a, b)
         return found
 
-    def _scalar(self, a: Node, b: Node, asked: AnswerType, inside: bool) -> Tier | None:
+    def _scalar(self, a: Node, b: Node, asked: ValueSpec, inside: bool) -> Tier | None:
         if isinstance(a, Number) and isinstance(b, Number):
-            return number_tier(a, b, asked, self.spec.decimals)
+            return number_tier(a, b, asked.type, asked.decimals, asked.scale)
         if isinstance(a, Text) and isinstance(b, Text):
             return self._text(a.value, b.value)
         if isinstance(a, Day | Moment) and isinstance(b, Day | Moment):
@@ -163,30 +168,31 @@ class _Comparer:
         case = self.spec.case_sensitive
         return "canonical" if fold_label(a, case_sensitive=case) == fold_label(b, case_sensitive=case) else "none"
 
-    def _compound(self, a: Node, b: Node) -> Tier:
-        items = self.spec.items or "any"
+    def _compound(self, a: Node, b: Node, asked: Asked) -> Tier:
         if isinstance(a, Listing) and isinstance(b, Listing):
-            return self._in_order(a.items, b.items, items)
+            return self._in_order(a.items, b.items, self._items if isinstance(asked, ValueSpec) else asked)
         if isinstance(a, Collection) and isinstance(b, Collection):
-            return self._any_order(_distinct(a.items), _distinct(b.items), items)
+            return self._any_order(_distinct(a.items), _distinct(b.items), self._items)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            return self._mappings(a, b, items)
+            return self._mappings(a, b, outermost=asked is self.whole)
         if isinstance(a, Table) and isinstance(b, Table):
             return self._tables(a, b)
         return "none"
 
-    def _in_order(self, a: Sequence[Node], b: Sequence[Node], asked: AnswerType) -> Tier:
+    def _in_order(self, a: Sequence[Node], b: Sequence[Node], asked: Asked) -> Tier:
+        """Of a row, `asked` has a part for each column; otherwise it is asked of every element."""
         if len(a) != len(b):
             return self._say(f"there are {len(a)} and {len(b)} elements")
         found: Tier = "exact"
         for place, (left, right) in enumerate(zip(a, b, strict=True)):
+            own = asked if isinstance(asked, ValueSpec) else asked[place]
             with self._at(f"[{place}]"):
-                found = weakest((found, self.tier(left, right, asked, inside=True)))
+                found = weakest((found, self.tier(left, right, own, inside=True)))
             if found == "none":
                 break
         return found
 
-    def _any_order(self, a: Sequence[Node], b: Sequence[Node], asked: AnswerType) -> Tier:
+    def _any_order(self, a: Sequence[Node], b: Sequence[Node], asked: Asked) -> Tier:
         if len(a) != len(b):
             return self._say(f"there are {len(a)} and {len(b)} elements")
         if Counter(map(canonical, a)) == Counter(map(canonical, b)):
@@ -200,7 +206,7 @@ class _Comparer:
         with self._silence():
             return weakest(self._pair_off(left[key], right[key], asked) for key in sorted(left))
 
-    def _pair_off(self, a: list[Node], b: list[Node], asked: AnswerType) -> Tier:
+    def _pair_off(self, a: list[Node], b: list[Node], asked: Asked) -> Tier:
         """The closest tier at which every element of one group finds its own partner in the other."""
         if len(a) * len(b) > MAX_PAIRS:
             return self._pair_sorted(a, b, asked)
@@ -211,9 +217,9 @@ class _Comparer:
                 return tier
         return "none"
 
-    def _pair_sorted(self, a: list[Node], b: list[Node], asked: AnswerType) -> Tier:
+    def _pair_sorted(self, a: list[Node], b: list[Node], asked: Asked) -> Tier:
         # A pairing found this way is a pairing; that none was found proves nothing, so it is said to be unknown.
-        left, right = self._sorted(a), self._sorted(b)
+        left, right = self._sorted(a, asked), self._sorted(b, asked)
         pairs = zip(left, right, strict=True)
         found: Tier = "exact"
         for one, other in pairs:
@@ -222,28 +228,29 @@ class _Comparer:
                 raise _TooCostly(f"{len(a)} elements without order that differ only in their numbers")
         return found
 
-    def _sorted(self, nodes: list[Node]) -> list[Node]:
-        spec = self.spec
-        return sorted(nodes, key=lambda n: order(n, case_sensitive=spec.case_sensitive, decimals=spec.decimals))
+    def _sorted(self, nodes: list[Node], asked: Asked) -> list[Node]:
+        parts = (asked,) if isinstance(asked, ValueSpec) else asked
+        return sorted(nodes, key=lambda node: order(node, parts, case_sensitive=self.spec.case_sensitive))
 
-    def _mappings(self, a: Mapping, b: Mapping, asked: AnswerType) -> Tier:
-        left, right = self._by_key(a), self._by_key(b)
+    def _mappings(self, a: Mapping, b: Mapping, *, outermost: bool) -> Tier:
+        left, right = self._grouped_by_key(a), self._grouped_by_key(b)
         for key in sorted(left.keys() | right.keys()):
             if len(left[key]) != len(right[key]):
                 return self._say(f"the key {key[:60]!r} is found {len(left[key])} and {len(right[key])} times")
         same_keys = {canonical(k) for k, _ in a.pairs} == {canonical(k) for k, _ in b.pairs}
         found: Tier = "exact" if same_keys else "canonical"
         for key in sorted(left):
+            asked = self._by_key.get(key, self._items) if outermost else self._items
             with self._at(f"[{key[:60]!r}]"):
                 found = weakest((found, self._values(left[key], right[key], asked)))
             if found == "none":
                 break
         return found
 
-    def _values(self, a: list[Node], b: list[Node], asked: AnswerType) -> Tier:
+    def _values(self, a: list[Node], b: list[Node], asked: ValueSpec) -> Tier:
         return self.tier(a[0], b[0], asked, inside=True) if len(a) == 1 else self._any_order(a, b, asked)
 
-    def _by_key(self, mapping: Mapping) -> defaultdict[str, list[Node]]:
+    def _grouped_by_key(self, mapping: Mapping) -> defaultdict[str, list[Node]]:
         groups: defaultdict[str, list[Node]] = defaultdict(list)
         for key, value in mapping.pairs:
             groups[key_text(key, case_sensitive=self.spec.case_sensitive)].append(value)
@@ -257,9 +264,27 @@ class _Comparer:
             return self._say(f"the columns are {render_node(Listing(a.columns))} and {render_node(Listing(b.columns))}")
         left, right = _rows(a, range(len(a.columns))), _rows(b, places)
         named: Tier = "exact" if list(map(canonical, a.columns)) == list(map(canonical, b.columns)) else "canonical"
+        columns = self._columns(a)
         if self.spec.ordered_rows:
-            return weakest((named, self._in_order(left, right, "any")))
-        return weakest((named, self._any_order(left, right, "any")))
+            return weakest((named, self._rows_in_order(left, right, columns)))
+        return weakest((named, self._any_order(left, right, columns)))
+
+    def _columns(self, table: Table) -> tuple[ValueSpec, ...]:
+        """What is asked of each column of its rows; of row labels, which come first, nothing by name."""
+        case, rest = self.spec.case_sensitive, self._items.model_copy(update={"type": "any"})
+        own = tuple(self._by_key.get(key_text(name, case_sensitive=case), rest) for name in table.columns)
+        return own if table.index is None else (rest, *own)
+
+    def _rows_in_order(self, a: Sequence[Node], b: Sequence[Node], columns: tuple[ValueSpec, ...]) -> Tier:
+        if len(a) != len(b):
+            return self._say(f"there are {len(a)} and {len(b)} rows")
+        found: Tier = "exact"
+        for place, (left, right) in enumerate(zip(a, b, strict=True)):
+            with self._at(f"[{place}]"):
+                found = weakest((found, self.tier(left, right, columns, inside=True)))
+            if found == "none":
+                break
+        return found
 
     def _same_columns(self, a: Table, b: Table) -> Sequence[int] | None:
         """Where each column of `a` is in `b`; None if they have not the same names."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from flows.answers.folding import fold
@@ -30,6 +30,7 @@ from flows.answers.nodes import (
 )
 from flows.answers.numerals import parse_number, seconds_of
 from flows.answers.readers import JsonPairs, read_json
+from flows.answers.signatures import key_text
 from flows.answers.tabular import TableShaper
 from flows.questions.records import AnswerSpec, AnswerType
 
@@ -43,11 +44,18 @@ class Shaper:
 
     Args:
         spec: What the question asks for.
+        coercions: Where notes go; a list of its own by default.
     """
 
-    def __init__(self, spec: AnswerSpec) -> None:
+    def __init__(self, spec: AnswerSpec, coercions: list[str] | None = None) -> None:
         self.spec = spec
-        self.coercions: list[str] = []
+        self.coercions = [] if coercions is None else coercions
+        self._by_key = {
+            fold(key, case_sensitive=spec.case_sensitive): Shaper(
+                AnswerSpec(type=own.type, unit=own.unit, case_sensitive=spec.case_sensitive), self.coercions
+            )
+            for key, own in spec.by_key.items()
+        }
         self._tables = TableShaper(spec, self._note)
         self._shapes: dict[AnswerType, Callable[[Node], Node]] = {
             "bool": self._bool,
@@ -180,8 +188,16 @@ class Shaper:
         if isinstance(node, Table):
             node = self._table_as_mapping(node)
         if isinstance(node, Mapping):
-            return Mapping(tuple((key, self._items((value,))[0]) for key, value in node.pairs))
+            return Mapping(tuple((key, self._value(key, value)) for key, value in node.pairs))
         return node
+
+    def _value(self, key: Node, value: Node) -> Node:
+        """A mapping's value in the type that is asked for under its key, else in that of all its values."""
+        own = self._own(key)
+        return own.shape(value) if own is not None else self._items((value,))[0]
+
+    def _own(self, key: Node) -> Shaper | None:
+        return self._by_key.get(key_text(key, case_sensitive=self.spec.case_sensitive)) if self._by_key else None
 
     def _table_as_mapping(self, table: Table) -> Node:
         if len(table.columns) == 2:
@@ -197,7 +213,11 @@ class Shaper:
         return Mapping(pairs)
 
     def _table(self, node: Node) -> Node:
-        return self._tables.shape(node)
+        table = self._tables.shape(node)
+        if not isinstance(table, Table) or not self._by_key:
+            return table
+        columns = list(map(self._own, table.columns))
+        return Table(table.columns, tuple(_shaped_row(row, columns) for row in table.rows), table.index)
 
     def _parsed(self, node: Node) -> Node:
         if not isinstance(node, Text) or not node.value.strip().startswith(("[", "{")):
@@ -214,6 +234,14 @@ class Shaper:
             return node
         self._note("JSON text as its value")
         return found
+
+
+def _shaped_row(row: tuple[Node, ...], columns: Sequence[Shaper | None]) -> tuple[Node, ...]:
+    # A missing value is one in a column of any type.
+    return tuple(
+        cell if own is None or isinstance(cell, Missing) else own.shape(cell)
+        for cell, own in zip(row, columns, strict=True)
+    )
 
 
 def _collection(nodes: tuple[Node, ...]) -> Collection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flows.answers.folding import fold_label
@@ -23,6 +24,8 @@ from flows.answers.nodes import (
     children,
     number_text,
 )
+from flows.answers.tiers import floor
+from flows.questions.records import ValueSpec
 
 _NUMBERLIKE = "#"
 
@@ -56,11 +59,22 @@ def moment_text(node: Day | Moment) -> str:
     return node.instant
 
 
-def order(node: Node, *, case_sensitive: bool, decimals: int | None) -> tuple[Any, ...]:
-    """A sort key that puts values next to each other which are likely to match."""
+def order(node: Node, parts: Sequence[ValueSpec], *, case_sensitive: bool) -> tuple[Any, ...]:
+    """A sort key that puts values next to each other which are likely to match.
+
+    Args:
+        node: The value.
+        parts: What is asked of it; of a row, what is asked of each of its columns.
+        case_sensitive: Whether case counts.
+    """
+    pieces = node.items if isinstance(node, Listing) and len(node.items) == len(parts) > 1 else (node,)
     return (
         signature(node, case_sensitive=case_sensitive),
-        [_rounded(number, decimals) for number in _numbers(node, case_sensitive)],
+        [
+            _rounded(number, part)
+            for piece, part in zip(pieces, parts, strict=False)
+            for number in _numbers(piece, case_sensitive)
+        ],
         canonical(node),
     )
 
@@ -107,6 +121,8 @@ def _numbers(node: Node, case_sensitive: bool) -> list[float]:
     return [number for numbers in found for number in numbers]
 
 
-def _rounded(value: float, decimals: int | None) -> float:
-    # Noise in the last digits must not decide the order.
-    return float(f"{value:.9g}") if decimals is None else float(f"{round(value, decimals):.14g}")
+def _rounded(value: float, part: ValueSpec) -> float:
+    # Noise in the last digits, and around 0, must not decide the order.
+    if part.scale is not None and abs(value) <= floor(part.scale):
+        return 0.0
+    return float(f"{value:.9g}") if part.decimals is None else float(f"{round(value, part.decimals):.14g}")

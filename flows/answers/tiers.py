@@ -29,12 +29,15 @@ def weakest(tiers: Iterable[Tier]) -> Tier:
     return max(tiers, key=rank, default="exact")
 
 
-def number_tier(a: Number, b: Number, asked: AnswerType, decimals: int | None) -> Tier:
+def number_tier(a: Number, b: Number, asked: AnswerType, decimals: int | None, scale: float | None = None) -> Tier:
     """How closely two numbers match.
 
     Two ints, and any numbers where an int is asked for, match only when equal. Otherwise, where the question asks for
     decimals, they match when equal after rounding; where it does not, within 1e-6 of the larger one, except that
     without a declared type an int and a float match only when equal. A relative difference of up to 1e-2 is `loose`.
+
+    Where no decimals are asked for and the scale of the data is known, a difference that is no more than the noise of
+    floats of that size is none: what is 0 in truth comes out of a sum as 1e-17, as 0.0 or as -3e-18.
     """
     if a.value.is_nan() or b.value.is_nan():
         return "exact" if a.value.is_nan() and b.value.is_nan() else "none"
@@ -45,11 +48,18 @@ def number_tier(a: Number, b: Number, asked: AnswerType, decimals: int | None) -
     if decimals is not None:
         if _round_alike(a, b, decimals):
             return "rounded"
+    elif scale is not None and WIDE.subtract(a.value, b.value).copy_abs() <= floor(scale):
+        return "tolerance"
     elif a.kind != b.kind and asked == "any":
         return "none"
     elif _close(a.value, b.value, STRICT):
         return "tolerance"
     return "loose" if _close(a.value, b.value, LOOSE) else "none"
+
+
+def floor(scale: float) -> Decimal:
+    """The largest difference that the noise of floats of this size explains."""
+    return WIDE.multiply(Decimal(repr(scale)), _NOISE)
 
 
 def _close(a: Decimal, b: Decimal, relative: Decimal) -> bool:

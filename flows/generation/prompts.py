@@ -18,7 +18,7 @@ from flows.verification import feedback
 from flows.verification import prompts as solving
 from flows.verification.attempts import PromptId, TraceConfig
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 TOOL_NAME = "propose_questions"
 
 EXPLORE_SYSTEM = """\
@@ -61,7 +61,9 @@ rounded to 1 decimal?", "hint": "Keep the rows with a height above 20, then take
 ANSWER_FORMS = """\
 The answer's type is one of: bool, int, float, percent (12.5 means 12.5 %), date, string, list (order counts), set \
 (order does not count), mapping, table. `items` is the type of the elements of a list or set, of the values of a \
-mapping; `columns` names the columns of a table. `decimals` and `unit` are null where they make no sense."""
+mapping; `columns` names the columns of a table. `decimals` and `unit` are null where they make no sense. Where the \
+values of a mapping or the columns of a table differ in form, `by_key` says so: {"mean": {"type": "float", \
+"decimals": 2}, "n": {"type": "int"}}."""
 NAMING = {
     "plain": " and uses plain words, not the spelling of column names such as total_amount_usd",
     "never": " and uses plain words for what the columns hold, never their names",
@@ -187,6 +189,18 @@ _ANSWER: dict[str, Any] = {
         "unit": {"type": ["string", "null"]},
         "items": {"type": ["string", "null"], "enum": [*_TYPES, None]},
         "columns": {"type": "array", "items": {"type": "string"}},
+        "by_key": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string", "enum": _TYPES},
+                    "decimals": {"type": ["integer", "null"]},
+                    "unit": {"type": ["string", "null"]},
+                },
+                "required": ["type"],
+            },
+        },
     },
     "required": ["type"],
 }

@@ -22,6 +22,10 @@ _FIELDS = frozenset({"question", "question_text", "text"})
 _LIST_START = re.compile(r'"questions"\s*:\s*\[|^\s*\[', re.M)
 
 
+# A scale is the table's, not the model's to say.
+_SAID = AnswerSpec.model_fields.keys() - {"scale"}
+
+
 def _lower(value: Any) -> Any:
     return value.strip().lower().replace(" ", "_").replace("-", "_") if isinstance(value, str) else value
 
@@ -36,8 +40,25 @@ def _answer(value: Any) -> Any:
     """Nulls are what is not given; a type in capitals is the type."""
     if not isinstance(value, dict):
         return {"type": _lower(value)} if isinstance(value, str) else value
-    given = {name: part for name, part in value.items() if part is not None and name in AnswerSpec.model_fields}
-    return {name: _lower(part) if name in ("type", "items") else part for name, part in given.items()}
+    given = {name: part for name, part in value.items() if part is not None and name in _SAID}
+    return {name: _own(part) if name == "by_key" else _form(name, part) for name, part in given.items()}
+
+
+def _form(name: str, part: Any) -> Any:
+    return _lower(part) if name in ("type", "items") else part
+
+
+def _own(value: Any) -> Any:
+    """What is said by key; a bare type is one."""
+    if not isinstance(value, dict):
+        return value
+    parts = {key: {"type": part} if isinstance(part, str) else part for key, part in value.items()}
+    return {
+        key: {name: _form(name, each) for name, each in part.items() if name in ("type", "decimals", "unit")}
+        if isinstance(part, dict)
+        else part
+        for key, part in parts.items()
+    }
 
 
 class Proposal(Frozen):

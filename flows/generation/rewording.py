@@ -21,7 +21,8 @@ from flows.generation.recipes import Asking, Batch, Workplace
 from flows.generation.records import Rewording, WordingTried
 from flows.generation.vetting import decimals_asked, faults
 from flows.questions.contamination import Benchmarks
-from flows.questions.records import Question, content_key
+from flows.questions.records import AnswerSpec, Question, content_key
+from flows.tables.scale import scaled
 from flows.verification.attempts import CallFacts, Trace, UsageTotals
 from flows.verification.prompts import Task
 from flows.verification.samples import sample_number
@@ -164,17 +165,17 @@ class _Desk:
                 error.message if error is not None else "A round trip was broken off.",
                 error.remedy if error is not None else "",
             )
-        return _compared(question, text, trace)
+        return _compared(question, scaled(question.answer, self._place.profile), text, trace)
 
 
-def _compared(question: Question, text: str, trace: Trace) -> WordingTried:
+def _compared(question: Question, spec: AnswerSpec, text: str, trace: Trace) -> WordingTried:
     if trace.answer is None:
         detail = f"the attempt ended without an answer ({trace.outcome.replace('_', ' ')})"
         return WordingTried(text=text, reason="no_answer", detail=detail, trace=trace)
-    reached = parse_answer(trace.answer, question.answer)
+    reached = parse_answer(trace.answer, spec)
     detail = ""
     for truth in (question.ground_truth, *question.alternatives):
-        found = compare(parse_reference(truth, question.answer), reached, question.answer)
+        found = compare(parse_reference(truth, spec), reached, spec)
         if found.equal:
             return WordingTried(text=text, reason="kept", trace=trace)
         detail = detail or found.reason

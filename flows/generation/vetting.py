@@ -86,9 +86,16 @@ def decimals_asked(text: str) -> frozenset[int]:
 def with_decimals(text: str, answer: AnswerSpec) -> AnswerSpec:
     """The answer's form with the decimals its question asks for, where the form itself does not say."""
     asked = decimals_asked(text)
-    if answer.decimals is None and len(asked) == 1 and _is_fractional(answer):
-        return answer.model_copy(update={"decimals": next(iter(asked))})
-    return answer
+    if len(asked) != 1:
+        return answer
+    said = {"decimals": next(iter(asked))}
+    by_key = {
+        key: own.model_copy(update=said) if own.decimals is None and own.type in ("float", "percent") else own
+        for key, own in answer.by_key.items()
+    }
+    if answer.decimals is None and _is_fractional(answer):
+        return answer.model_copy(update={**said, "by_key": by_key})
+    return answer.model_copy(update={"by_key": by_key})
 
 
 def gives_away(text: str, answer: str) -> bool:
@@ -133,6 +140,12 @@ def _of_answer(text: str, answer: AnswerSpec) -> Iterator[str]:
             yield "it asks for different numbers of decimals: say them in `decimals` too, or ask for one"
         elif answer.decimals not in asked:
             yield f"its words ask for {_listed(asked)} decimals and its answer's form for {answer.decimals}"
+    for key, own in answer.by_key.items():
+        rounds = own.type in ("float", "percent") and not _FIGURES.search(text)
+        if rounds and own.decimals not in decimals_asked(text):
+            yield f'its words do not round "{key}" as its answer\'s form does'
+        if own.unit and own.type != "percent" and not _names_unit(text, own.unit):
+            yield f'it does not name the unit of "{key}", "{own.unit}"'
     if answer.type == "percent" and answer.unit != "ratio" and not _PERCENT.search(text):
         yield "it does not say that the answer is a percentage"
     elif answer.unit and not _names_unit(text, answer.unit):

@@ -6,11 +6,41 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 AnswerType = Literal["bool", "int", "float", "percent", "date", "string", "list", "set", "mapping", "table", "any"]
 Difficulty = Literal["easy", "medium", "hard", "very_hard"]
 QuestionSource = Literal["template", "program", "llm"]
+
+
+Decimals = Annotated[int | None, Field(ge=0, le=15, description="decimals the question asks for")]
+Unit = Annotated[str | None, Field(description="unit the question asks for, e.g. mm, %, ratio")]
+Scale = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        allow_inf_nan=False,
+        description="size of the values an answer is computed from: how near to each other two floats near 0 are one",
+    ),
+]
+
+
+class ValueSpec(BaseModel):
+    """What one value of a mapping, or one column of a table, must look like."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: AnswerType = "any"
+    decimals: Decimals = None
+    unit: Unit = None
+    scale: Scale = None
 
 
 class AnswerSpec(BaseModel):
@@ -19,14 +49,29 @@ class AnswerSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: AnswerType = "any"
-    decimals: Annotated[int | None, Field(ge=0, le=15, description="decimals the question asks for")] = None
-    unit: Annotated[str | None, Field(description="unit the question asks for, e.g. mm, %, ratio")] = None
+    decimals: Decimals = None
+    unit: Unit = None
     items: Annotated[
         AnswerType | None, Field(description="type of the elements of a list or set, of the values of a mapping")
     ] = None
     case_sensitive: bool = False
     columns: Annotated[tuple[str, ...], Field(description="columns of a table answer, in order")] = ()
     ordered_rows: Annotated[bool, Field(description="table: row order counts")] = False
+    by_key: Annotated[
+        dict[str, ValueSpec],
+        Field(description="type, decimals and unit of a mapping's value or a table's column, where they are its own"),
+    ] = {}
+    scale: Scale = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without keys and scale where nothing is said of them: files and keys of all other questions stay."""
+        data: dict[str, Any] = handler(self)
+        return {name: value for name, value in data.items() if name not in ("by_key", "scale") or value}
+
+    def of_items(self) -> ValueSpec:
+        """What a value must look like of which nothing is said by its key."""
+        return ValueSpec(type=self.items or "any", decimals=self.decimals, unit=self.unit, scale=self.scale)
 
 
 class Question(BaseModel):

@@ -12,7 +12,7 @@ import re
 from typing import Any, NamedTuple
 
 from blocks.chat.models import Tool
-from flows.questions.records import AnswerSpec, AnswerType, Question
+from flows.questions.records import AnswerSpec, AnswerType, Question, ValueSpec
 from flows.tables.dataset import Dataset
 from flows.tables.profiling import DatasetProfile, describe, quote
 from flows.verification import feedback
@@ -121,6 +121,11 @@ LIST_ORDERED = ", in the order asked for"
 LIST_FREE = "; the order of its elements does not matter"
 ROWS_ORDERED = "; the order of the rows counts"
 ROWS_FREE = "; the order of the rows does not matter"
+# In small letters: not in the hash, for these words only reach questions whose own key says so, and no other episode is
+# to be asked anew for them. A change of theirs needs a new schema version of `ValueSpec`.
+_by_key_words = "; the value under {key} is {words}"
+_column_words = "; the column {key} holds {words}"
+_any_value = "a value"
 ITEMS_WORDS = {"list": " of {items}", "set": " of {items}", "mapping": " whose values are {items}"}
 
 
@@ -197,7 +202,18 @@ def answer_words(spec: AnswerSpec, question: str = "") -> str:
         words += ROWS_ORDERED if spec.ordered_rows else ROWS_FREE
     if spec.type in ("list", "set"):
         words += LIST_ORDERED if spec.type == "list" else LIST_FREE
+    if spec.type in ("mapping", "table"):
+        words += "".join(_own_words(key, own, spec.type) for key, own in spec.by_key.items())
     return words
+
+
+def _own_words(key: str, own: ValueSpec, kind: str) -> str:
+    spec = AnswerSpec(type=own.type, decimals=own.decimals, unit=own.unit)
+    words = answer_words(spec)
+    if own.type == "any":
+        words = words.replace(TYPE_WORDS["any"], _any_value)
+    form = _column_words if kind == "table" else _by_key_words
+    return form.format(key=quote(key, 200), words=words)
 
 
 def turns_left(left: int, config: TraceConfig) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import Field
@@ -20,6 +21,8 @@ from blocks.frozen import Frozen
 from flows.answers.answers import parse_answer, parse_reference
 from flows.answers.comparator import compare
 from flows.answers.nodes import holds_gap
+from flows.questions.records import AnswerSpec
+from flows.tables.scale import scaled
 from flows.verification.attempts import Role, Trace, TraceConfig, TraceError, Turn
 from flows.verification.judging import judge_reference
 from flows.verification.prompts import Task
@@ -102,9 +105,13 @@ class Solver:
             return await self._against_reference()
         return await self._triangulate()
 
+    @cached_property
+    def _spec(self) -> AnswerSpec:
+        return scaled(self.task.question.answer, self.task.profile)
+
     async def _triangulate(self) -> Solution:
         question = self.task.question
-        vote = Triangulation.plan(question.answer, question.difficulty, self.config.rule, hinted=question.hinted)
+        vote = Triangulation.plan(self._spec, question.difficulty, self.config.rule, hinted=question.hinted)
         traces: list[Trace] = []
         if question.hinted:
             traces.append(await self._trace(0, hint=question.hint))
@@ -129,16 +136,14 @@ class Solver:
             traces.append(program)
             reference = self._confirmed(self._ballot(program))
         else:
-            reference = Ballot.of(parse_reference(question.ground_truth, question.answer))
+            reference = Ballot.of(parse_reference(question.ground_truth, self._spec))
         if reference.outcome == "answered":
             traces.append(await self._trace(1))
             ballot = self._ballot(traces[-1])
         else:
             ballot = Ballot("no_answer", detail="it was not asked")
-        others = [parse_reference(value, question.answer) for value in question.alternatives]
-        verdict = judge_reference(
-            question.answer, reference, ballot, alternatives=others, accept=self.config.rule.accept
-        )
+        others = [parse_reference(value, self._spec) for value in question.alternatives]
+        verdict = judge_reference(self._spec, reference, ballot, alternatives=others, accept=self.config.rule.accept)
         return Solution(verdict, tuple(traces))
 
     def _confirmed(self, reference: Ballot) -> Ballot:
@@ -146,8 +151,8 @@ class Solver:
         question = self.task.question
         if reference.answer is None or question.ground_truth is None:
             return reference
-        given = parse_reference(question.ground_truth, question.answer)
-        found = compare(given, reference.answer, question.answer)
+        given = parse_reference(question.ground_truth, self._spec)
+        found = compare(given, reference.answer, self._spec)
         if found.equal:
             return reference
         return Ballot("no_answer", detail=f"it no longer gives the answer that is written down: {found.reason}")
@@ -182,8 +187,8 @@ class Solver:
         if trace.answer is not None:
             question = self.task.question
             known = (question.ground_truth, *question.alternatives)
-            gaps = any(holds_gap(parse_reference(each, question.answer).node) for each in known)
-            return Ballot.of(parse_answer(trace.answer, question.answer, gaps=gaps))
+            gaps = any(holds_gap(parse_reference(each, self._spec).node) for each in known)
+            return Ballot.of(parse_answer(trace.answer, self._spec, gaps=gaps))
         detail = trace.error.message if trace.error is not None else trace.outcome.replace("_", " ")
         if trace.broken_off:
             return Ballot("error", detail=detail)

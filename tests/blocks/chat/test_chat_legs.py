@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from blocks.chat.admission import Leg, Rules, Traffic, check_price
+from blocks.chat.admission import Rules, Traffic, check_price
 from blocks.chat.budget import BudgetPlan, Caps
 from blocks.chat.endpoints import parse_model
 from blocks.chat.errors import (
@@ -24,6 +24,7 @@ from blocks.chat.errors import (
     UnknownPrice,
 )
 from blocks.chat.journal import Journal
+from blocks.chat.legs import Leg
 from blocks.chat.limits import ANSWER_TOKENS, LATEST_S, Limits, worst_case
 from blocks.chat.models import Sampling, Usage
 from blocks.chat.orders import Closing, Order, Return

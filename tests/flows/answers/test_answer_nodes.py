@@ -40,7 +40,7 @@ from flows.answers.nodes import (
 )
 from flows.answers.plain import NotPlain, as_json
 from flows.answers.signatures import key_text, order, signature
-from flows.questions.records import AnswerSpec
+from flows.questions.records import AnswerSpec, ValueSpec
 from tests.support.properties import PATIENT
 
 NAN = Number(Decimal("NaN"))
@@ -310,7 +310,7 @@ def test_values_that_cannot_match_have_signatures_of_their_own() -> None:
 
 
 def placed(nodes: list[Node], decimals: int | None = None) -> list[Node]:
-    return sorted(nodes, key=lambda node: order(node, case_sensitive=False, decimals=decimals))
+    return sorted(nodes, key=lambda node: order(node, [ValueSpec(decimals=decimals)], case_sensitive=False))
 
 
 def test_values_stand_in_the_order_of_their_numbers() -> None:
@@ -327,7 +327,7 @@ def test_values_that_cannot_match_stand_apart_before_any_number_counts() -> None
     assert placed(rows) == rows[::-1]
     mixed: list[Node] = [Listing((Text("a"), ONE)), Listing((Text("B"), ONE))]
     for case, first in ((False, 0), (True, 1)):
-        found = sorted(mixed, key=lambda node, case=case: order(node, case_sensitive=case, decimals=None))  # type: ignore[misc]
+        found = sorted(mixed, key=lambda node, case=case: order(node, [ValueSpec()], case_sensitive=case))  # type: ignore[misc]
         assert found[0] is mixed[first]
 
 
@@ -341,8 +341,8 @@ def test_the_numbers_of_a_mapping_stand_in_the_order_of_its_keys() -> None:
     ]  # fmt: skip
     for wrap in (lambda node: node, lambda node: Listing((node,))):
         nodes = [wrap(node) for node in big]
-        assert sorted(nodes, key=lambda node: order(node, case_sensitive=False, decimals=None)) == nodes
-        assert sorted(nodes, key=lambda node: order(node, case_sensitive=True, decimals=None)) == nodes[::-1]
+        assert sorted(nodes, key=lambda node: order(node, [ValueSpec()], case_sensitive=False)) == nodes
+        assert sorted(nodes, key=lambda node: order(node, [ValueSpec()], case_sensitive=True)) == nodes[::-1]
 
 
 def test_noise_in_an_earlier_number_does_not_decide_the_order() -> None:

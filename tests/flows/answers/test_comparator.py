@@ -39,6 +39,121 @@ def compared(a: object, b: object, *, accept: Tier = "tolerance", **spec: Any) -
     return found
 
 
+# Type, decimals and unit by key
+
+STATS: dict[str, Any] = {
+    "type": "mapping",
+    "by_key": {
+        "mean": {"type": "float", "decimals": 1, "unit": "mm"},
+        "share": {"type": "percent"},
+        "n": {"type": "int"},
+        "day": {"type": "date"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "a", "b", "tier"),
+    [
+        ("mean", 4.21, 4.2, "rounded"),
+        ("mean", 4.21, "4.2 mm", "rounded"),
+        ("mean", 4.21, 4.3, "none"),
+        ("share", "5%", 5, "canonical"),
+        ("share", 5.04, 5, "loose"),
+        ("n", 7.0, 7, "canonical"),
+        ("n", "7", 7, "canonical"),
+        ("n", 1_000_000, 1_000_001, "none"),
+        ("day", "2020-01-02", pd.Timestamp("2020-01-02"), "canonical"),
+        ("other", 7.04, 7.0, "loose"),
+    ],
+)
+def test_a_value_is_compared_as_its_key_says(key: str, a: object, b: object, tier: Tier) -> None:
+    base = {"mean": 4.2, "share": 5.0, "n": 7, "day": "2020-01-02"}
+    assert compared({**base, key: a}, {**base, key: b}, **STATS).tier == tier
+    columns: dict[str, Any] = {"type": "table", "by_key": STATS["by_key"]}
+    frames = [pd.DataFrame([{"g": "x", **base, key: value}, {"g": "y", **base}], dtype=object) for value in (a, b)]
+    assert compared(*frames, **columns).tier == tier
+    assert compared(*frames, **columns, ordered_rows=True).tier == tier
+
+
+def test_keys_are_found_as_equal_keys_are() -> None:
+    by_key = {"Mean": {"type": "float", "decimals": 1}, "2020": {"type": "int"}}
+    assert compared({"mean ": 4.21, 2020: 7.0}, {"MEAN": 4.2, "2020": 7}, type="mapping", by_key=by_key).equal
+    strict: dict[str, Any] = {"type": "mapping", "by_key": by_key, "case_sensitive": True}
+    assert not compared({"mean": 4.21}, {"mean": 4.2}, **strict).equal
+
+
+def test_what_is_said_by_key_holds_for_the_outermost_values_only() -> None:
+    inner: dict[str, Any] = {"type": "mapping", "by_key": {"mean": {"type": "float", "decimals": 1}}}
+    assert not compared({"a": {"mean": 4.21}}, {"a": {"mean": 4.2}}, **inner).equal
+
+
+def test_rows_without_order_are_matched_by_their_columns_rules_however_many_there_are() -> None:
+    spec: dict[str, Any] = {
+        "type": "table",
+        "by_key": {"x": {"type": "float", "decimals": 1}, "z": {"type": "float", "scale": 1.0}},
+    }
+    count = 300
+    assert count**2 > MAX_PAIRS
+    rows = [{"x": n + 0.04, "y": float(n), "z": 1e-17} for n in range(count)]
+    others = [{"x": float(n), "y": float(n), "z": -3e-18} for n in reversed(range(count))]
+    assert compared(pd.DataFrame(rows), pd.DataFrame(others), **spec).tier == "tolerance"
+
+
+# Floats near 0
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "scale", "equal"),
+    [
+        (1e-17, 0.0, 1.0, True),
+        (1e-17, -3e-18, 1.0, True),
+        (1e-17, 0, 1.0, True),
+        (-2.3e-13, 4.1e-13, 5000.0, True),
+        # Without a scale, or where the data themselves are so small, nothing is noise.
+        (1e-17, 0.0, None, False),
+        (1e-9, 2e-9, 1e-9, False),
+        (1e-9, 0.0, 1e-9, False),
+        (1e-17, 0.0, 1e-17, False),
+        (1.6e-19, 0.0, 2e-19, False),
+        (1e-9, 0.0, 1.0, False),
+    ],
+)
+def test_what_floats_of_the_data_s_size_cannot_tell_from_0_is_0(
+    a: float, b: float, scale: float | None, equal: bool
+) -> None:
+    assert compared(a, b, type="float", scale=scale).equal == equal
+    assert compared([a, 5.0], [b, 5.0], type="list", items="float", scale=scale).equal == equal
+    by_key = {"r": {"type": "float", "scale": scale}}
+    assert compared({"r": a, "n": 5}, {"r": b, "n": 5}, type="mapping", by_key=by_key).equal == equal
+    frames = (pd.DataFrame({"r": [value, 1.5]}) for value in (a, b))
+    assert compared(*frames, type="table", by_key=by_key).equal == equal
+
+
+scales = st.floats(1e-30, 1e30)
+
+
+@PATIENT
+@given(scales, st.floats(-1, 1), st.floats(-1, 1))
+def test_a_floor_is_as_large_as_the_noise_and_no_larger(scale: float, left: float, right: float) -> None:
+    noise = scale * 2e-15
+    assert compared(left * noise, right * noise, type="float", scale=scale).equal
+    assert not compared(scale * 1e-12 * (1 + abs(left)), 0.0, type="float", scale=scale).equal
+
+
+@PATIENT
+@given(scales, st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+def test_a_scale_only_ever_adds_a_match_within_its_noise(scale: float, a: float, b: float) -> None:
+    without, with_scale = compared(a, b, type="float"), compared(a, b, type="float", scale=scale)
+    if without != with_scale:
+        assert with_scale.tier == "tolerance"
+        assert abs(Decimal(a) - Decimal(b)) <= Decimal(scale) * Decimal("4.1e-15")
+
+
+def test_a_scale_changes_nothing_where_decimals_are_asked_for() -> None:
+    assert not compared(0.0, 0.001, type="float", decimals=3, scale=1e30).equal
+
+
 FLOAT = {"type": "float"}
 INT = {"type": "int"}
 

@@ -7,7 +7,7 @@ import pytest
 from flows.generation import prompts
 from flows.verification.attempts import TraceConfig
 
-PINNED = {"1": "4413acf46c607adc26eb1625c79d50ef7c1e3eaad2c1ce0ac6d1267ad50c4eac"}
+PINNED = {"2": "08f8ae617a8587475e590e0c39454e11864012fc7b047b404b0d9049eb781a64"}
 
 
 def test_a_changed_text_is_a_new_version() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ async def test_rows_of_a_model_that_is_told_to_wait(tmp_path: Path, refused: boo
         )
 
     with ModelServer(behave) as server:
-        options = {"base_url": server.base_url, "check_context": False, "sequential": sequential}
+        options: dict[str, Any] = {"base_url": server.base_url, "check_context": False, "sequential": sequential}
         report = await asyncio.wait_for(bench.run(**options), SECONDS)
         assert report.exit_code == 1
         assert report.ok >= PAID + (not refused)

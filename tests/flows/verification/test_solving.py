@@ -166,6 +166,17 @@ async def test_no_session_is_an_obstacle_not_an_exception() -> None:
     assert "No session" in solution.obstacle.message
 
 
+async def test_what_is_0_in_truth_is_verified_by_the_scale_of_the_table() -> None:
+    """FRAME's numbers are of the size of 4: what its floats cannot tell from 0 is 0."""
+    noise = submits({0: 1e-17, 1: 0.0, 2: -3e-18})
+    asked = question(answer={"type": "float"})
+    solution = await solve(noise, asked)
+    assert solution.verdict.verified
+    assert (await solve(submits({1: -3e-18}), question(answer={"type": "float"}, ground_truth=1e-17))).verdict.verified
+    small = await solve(submits({0: 1e-9, 1: 2e-9, 2: 2e-9}), asked)
+    assert small.verdict.verdict == "hint_misleading"
+
+
 class TestGroundTruth:
     """Questions whose answer is known need one trace and no vote."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flows.questions.records import AnswerSpec
+from flows.questions.records import AnswerSpec, ValueSpec
 from flows.verification import prompts
 from flows.verification.attempts import TraceConfig
 from flows.verification.prompts import answer_words, prompt_id, system_prompt, task_message, tools
@@ -20,6 +20,33 @@ COMPACT = TraceConfig.compact("m")
 
 PINNED = {"2": "ea426763502627f6074e7505df994762ca432ea3230fbc31cad9ef70138e17c0"}
 """The digest of everything rendered, for each prompt version. A new digest needs a new version."""
+
+
+OWN: list[tuple[AnswerSpec, str]] = [
+    (
+        AnswerSpec(
+            type="mapping",
+            by_key={
+                "mean": ValueSpec(type="float", decimals=2, unit="mm"),
+                "n": ValueSpec(type="int"),
+                "x": ValueSpec(),
+            },
+        ),
+        'a Python dict; the value under "mean" is a number, rounded to 2 decimals, in mm, without the unit\'s name; '
+        'the value under "n" is a whole number; the value under "x" is a value',
+    ),
+    (
+        AnswerSpec(type="table", columns=("g", "share"), by_key={"share": ValueSpec(type="percent", decimals=1)}),
+        'a DataFrame with the columns "g", "share"; the order of the rows does not matter; the column "share" holds '
+        "a percentage as a number (12.5 means 12.5 %, not 0.125), rounded to 1 decimal",
+    ),
+]
+"""Their words are in no other question's prompt, and so not in the hash."""
+
+
+@pytest.mark.parametrize(("spec", "words"), OWN)
+def test_what_is_asked_under_a_key_is_told(spec: AnswerSpec, words: str) -> None:
+    assert answer_words(spec) == words
 
 
 def rendered() -> str:

@@ -502,6 +502,26 @@ def test_a_quorum_for_another_answer_is_no_verdict_while_gold_can_still_get_one(
     assert full(6, ballots).verdict == "verified"
 
 
+def test_one_missing_trace_that_can_still_give_gold_its_quorum_keeps_the_vote_open() -> None:
+    """The last trace alone decides: with it the gold answer has exactly what it needs."""
+    five = [says(1 + place * STEP) for place in (1, 1, 1, 2, 9)]
+    assert run_in_waves(6, [*five, says(GOLD)], random.Random(0)).verdict == "verified"
+    assert run_in_waves(6, [*five, says(9.0)], random.Random(0)).verdict == "hint_misleading"
+
+
+CHAIN = [1 + place * STEP for place in range(-2, 4)]
+"""Each matches its neighbours and no other: clusters overlap, as those of equal answers never do."""
+
+
+@pytest.mark.parametrize(("planned", "gold"), [(2, GOLD), (3, GOLD), (4, GOLD), (3, None), (4, None)])
+def test_every_run_in_waves_ends_as_the_full_run_where_clusters_overlap(planned: int, gold: float | None) -> None:
+    symbols = [*CHAIN, "n"]
+    ballots = {symbol: ends("no_answer") if symbol == "n" else says(symbol) for symbol in symbols}
+    for run in itertools.product(symbols, repeat=planned):
+        cast = [ballots[symbol] for symbol in run]
+        assert run_in_waves(planned, cast, random.Random(0), gold).verdict == full(planned, cast, gold).verdict, run
+
+
 # Waves
 
 

@@ -99,10 +99,36 @@ def propose(recipe: Recipe, profile: DatasetProfile) -> list[Candidate]:
 def choose(questions: Sequence[Question], most: int) -> list[Question]:
     """A varied choice in the order given: spread over difficulties, families before repetitions, then by interest.
 
+    Of the true-or-false questions of a family as many are true as false: whoever knows the kind knows nothing of the
+    answer.
+
     Args:
         questions: Proven questions.
         most: How many at most. What one difficulty cannot fill goes to the others.
     """
+    left = list(questions)
+    while True:
+        chosen = _spread(left, most)
+        unpaired = _unpaired(chosen)
+        if not unpaired:
+            return chosen
+        left = [each for each in left if each.id not in unpaired]
+
+
+def _unpaired(questions: Sequence[Question]) -> set[str]:
+    """Ids of true-or-false questions that have no counterpart of the other answer in their family."""
+    flags: dict[str, dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
+    for each in sorted(questions, key=lambda each: (-float(each.provenance["interest"]), each.id)):
+        if each.answer.type == "bool" and isinstance(each.ground_truth, bool):
+            flags[_family(str(each.provenance["name"]))][each.ground_truth].append(each.id)
+    found: set[str] = set()
+    for answers in flags.values():
+        pairs = min(len(answers[True]), len(answers[False]))
+        found.update(answers[True][pairs:], answers[False][pairs:])
+    return found
+
+
+def _spread(questions: Sequence[Question], most: int) -> list[Question]:
     queues = {level: _by_variety([each for each in questions if each.difficulty == level]) for level in SHARES}
     counts = quotas({level: len(queue) for level, queue in queues.items()}, most)
     chosen = {each.id for level, queue in queues.items() for each in queue[: counts[level]]}

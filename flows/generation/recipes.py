@@ -27,7 +27,7 @@ from flows.verification.solving import OpenSession
 Source = Literal["template", "program", "llm"]
 SHARES: dict[Difficulty, float] = {"easy": 0.3, "medium": 0.3, "hard": 0.2, "very_hard": 0.2}
 """How a choice is spread over difficulties, where each has enough."""
-LLM_VERSION = "1"
+LLM_VERSION = "2"
 """Goes up when what is accepted from a model changes."""
 _VERSIONS: dict[Source, int | str] = {"template": CATALOGUE_VERSION, "program": GRAMMAR_VERSION, "llm": LLM_VERSION}
 

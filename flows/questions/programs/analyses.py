@@ -116,7 +116,7 @@ RANKINGS = (
         facts=_GROUPED,
         decimals=0,
         convention="An outlier lies more than 1.5 times the interquartile range below the lower or above the upper "
-        "quartile, all taken over these rows as a whole (linear interpolation).",
+        "quartile, all taken over {these} as a whole (linear interpolation).",
         tags=frozenset({"whole"}),
         refuses=frozenset({"relative"}),
     ),
@@ -256,7 +256,15 @@ CROSSES = (
 )
 
 
-def _test(name: str, code: str, words: str, weight: int, convention: str, takes: tuple[Sort, ...]) -> Operator:
+def _test(
+    name: str,
+    code: str,
+    words: str,
+    weight: int,
+    convention: str,
+    takes: tuple[Sort, ...],
+    tags: frozenset[str] = frozenset(),
+) -> Operator:
     return Operator(
         name,
         takes,
@@ -267,11 +275,14 @@ def _test(name: str, code: str, words: str, weight: int, convention: str, takes:
         variable="test",
         facts=_GROUPED,
         convention=convention,
+        tags=tags,
         refuses=frozenset({"relative", "extreme"}),
     )
 
 
 _TWO, _MANY = (_T, _M, _H), (_T, _M, _K)
+_DIRECTED = frozenset({"directed"})
+"""Of tests whose statistic has a sign that depends on which group is the first."""
 _BETWEEN = "between the groups formed by the {2}"
 
 TESTS = (
@@ -282,6 +293,7 @@ TESTS = (
         2,
         "Student's t-test assumes equal variances and is two-sided.",
         _TWO,
+        _DIRECTED,
     ),
     _test(
         "welch_test",
@@ -290,6 +302,7 @@ TESTS = (
         2,
         "Welch's t-test does not assume equal variances and is two-sided.",
         _TWO,
+        _DIRECTED,
     ),
     _test(
         "rank_sum_test",
@@ -360,6 +373,7 @@ TESTS = (
         "the Jarque-Bera test of normality of {1}",
         variable="test",
         facts=_ROWS,
+        tags=frozenset({"normality"}),
         refuses=frozenset({"relative"}),
     ),
 )

@@ -158,7 +158,7 @@ OF_ROWS = (
         facts=_ROWS | {"trivial": "{out} == 0"},
         refuses=frozenset({"standardised"}),
         convention="The standard deviation is that of a sample (divided by n - 1), mean and standard deviation taken "
-        "over these rows.",
+        "over {these}.",
     ),
     answer_operator(
         "shift_without_outliers",
@@ -236,12 +236,26 @@ OF_TESTS = (
         (Sort.TEST,),
         Form.NUMBER,
         1,
+        "{0}.statistic",
+        ("What is the test statistic of {0}?",),
+        step="Give the test statistic.",
+        stem="statistic",
+        decimals=3,
+        facts={"p_value": "{0}.pvalue"},
+        refuses=frozenset({"correlation", "directed"}),
+    ),
+    answer_operator(
+        "size_of_statistic",
+        (Sort.TEST,),
+        Form.NUMBER,
+        1,
         "abs({0}.statistic)",
         ("What is the test statistic of {0}, without its sign?",),
         step="Give the test statistic without its sign.",
         stem="statistic",
         decimals=3,
         facts={"p_value": "{0}.pvalue"},
+        needs=frozenset({"directed"}),
         refuses=frozenset({"correlation"}),
     ),
     answer_operator(
@@ -255,6 +269,8 @@ OF_TESTS = (
         stem="significant",
         bind=bindings.choices("alpha", (0.05, 0.01)),
         facts={"margin": "abs({0}.pvalue - {alpha!r}) / max({0}.pvalue, {alpha!r})"},
+        # Of more than a few rows hardly any column is normal: the answer would be the same nearly everywhere.
+        refuses=frozenset({"normality"}),
     ),
     answer_operator(
         "coefficient",
@@ -314,7 +330,7 @@ OF_TESTS = (
         "pooled = np.sqrt(({groups}.var() * ({sizes} - 1)).sum() / ({sizes}.sum() - 2))\n"
         "({groups}.mean().max() - {groups}.mean().min()) / {pooled}",
         ("How far apart are the two groups formed by the {2} in {1}? Give Cohen's d, without its sign.",),
-        step="Divide the difference of the two means by the pooled standard deviation.",
+        step="Divide the difference of the two means of {1} by its pooled standard deviation.",
         stem="cohens_d",
         decimals=3,
         facts=_ROWS | {"smallest_group": "{2}.value_counts().min()"},
@@ -333,7 +349,7 @@ OF_TESTS = (
             "What share of the total sum of squares of {1} lies between the groups formed by the {2} (eta squared)? "
             "Give a fraction between 0 and 1.",
         ),
-        step="Divide the sum of squares between the groups by the total sum of squares.",
+        step="Divide the sum of squares of {1} between the groups by its total sum of squares.",
         stem="eta_squared",
         decimals=4,
         facts=_ROWS | {"smallest_group": "{2}.value_counts().min()"},

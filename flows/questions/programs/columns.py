@@ -64,7 +64,7 @@ MEASURES = (
         "z_score",
         2,
         "({t}[{col!r}] - {t}[{col!r}].mean()) / {t}[{col!r}].std()",
-        "the z-score of {col} (mean and sample standard deviation taken over these rows)",
+        "the z-score of {col} (mean and sample standard deviation taken over {these})",
         bindings.measure,
         "z_score",
         _STANDARD | _SIGNED | {"fine"},
@@ -73,7 +73,7 @@ MEASURES = (
         "rank",
         2,
         '{t}[{col!r}].rank(method="average")',
-        "the rank of {col} among these rows (1 for the smallest, equal values share the mean of their ranks)",
+        "the rank of {col} among {these} (1 for the smallest, equal values share the mean of their ranks)",
         bindings.measure,
         "rank",
         _STANDARD,
@@ -82,7 +82,7 @@ MEASURES = (
         "deviation",
         2,
         "({t}[{col!r}] - {t}[{col!r}].median()).abs()",
-        "the absolute deviation of {col} from its median over these rows",
+        "the absolute deviation of {col} from its median over {these}",
         bindings.measure,
         "deviation",
         _SIGNED | {"relative"},
@@ -91,7 +91,7 @@ MEASURES = (
         "group_residual",
         3,
         '{t}[{col!r}] - {t}[{col!r}].groupby({t}[{col_group!r}]).transform("mean")',
-        "the difference between {col} and its mean over these rows with the same {col_group}",
+        "the difference between {col} and its mean over {these} with the same {col_group}",
         lambda scene: [
             (*measure, ("col_group", dict(group)["col"]))
             for measure in bindings.measure(scene)
@@ -124,7 +124,7 @@ GROUPS = (
         "quarter of {col}",
         bindings.quartiled,
         "quarter",
-        "The quarters Q1 (lowest) to Q4 (highest) are cut at the quartiles over these rows (linear interpolation); a "
+        "The quarters Q1 (lowest) to Q4 (highest) are cut at the quartiles over {these} (linear interpolation); a "
         "value on a cut belongs to the lower quarter.",
     ),
     _group(
@@ -135,7 +135,7 @@ GROUPS = (
         "half of {col}",
         bindings.quartiled,
         "half",
-        'The half "high" holds the values above the median over these rows, "low" the others.',
+        'The half "high" holds the values above the median over {these}, "low" the others.',
     ),
     _group(
         "fixed_half",

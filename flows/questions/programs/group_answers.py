@@ -119,7 +119,10 @@ OF_RANKINGS = (
         Form.COUNT,
         2,
         "({0} > {0}.mean()).sum()",
-        ("For {each}, take {0}. How many of these values lie above their own mean (each counted once)?",),
+        (
+            "For {each}, take {0}. How many of these values lie above their plain mean, in which each of them counts "
+            "once, however many rows it stands for?",
+        ),
         step="Count the values above their own mean.",
         stem="above_average",
         refuses=frozenset({"of_columns"}),
@@ -131,7 +134,10 @@ OF_RANKINGS = (
         Form.LABEL,
         3,
         "({0} - {0}.mean()).abs().idxmin()",
-        ("For {each}, take {0}. Whose value is closest to the mean of these values?",),
+        (
+            "For {each}, take {0}. For which {key} is it closest to the plain mean of all these values, in which each "
+            "of them counts once, however many rows it stands for?",
+        ),
         step="Find the one whose value differs least from the mean of the values.",
         stem="closest",
         facts={"margin": "gap(-({0} - {0}.mean()).abs())", "trivial": "{0}.size < 4"},
@@ -143,7 +149,10 @@ OF_RANKINGS = (
         Form.NUMBER,
         3,
         "stats.entropy({0}, base=2)",
-        ("How evenly is {0} spread over {each}? Give the Shannon entropy of the shares, in bits.",),
+        (
+            "How evenly is {0} spread over the groups formed by the {key}? Give the Shannon entropy of the shares, in "
+            "bits.",
+        ),
         step="Divide each value by their sum and take the Shannon entropy with base 2.",
         stem="entropy",
         decimals=4,
@@ -157,7 +166,8 @@ OF_RANKINGS = (
         3,
         "(({0} / {0}.sum()) ** 2).sum()",
         (
-            "How concentrated is {0} over {each}? Give the Herfindahl index, the sum of the squared shares (fractions "
+            "How concentrated is {0} over the groups formed by the {key}? Give the Herfindahl index, the sum of the "
+            "squared shares (fractions "
             "of 1).",
         ),
         step="Divide each value by their sum, square and add up.",
@@ -292,7 +302,7 @@ OF_TIMELINES = (
         Form.LABEL,
         3,
         "{0}.index[{0} > {0}.mean()].min()",
-        ("For {each}, take {0}. Which is the first {key} whose value lies above the mean of all these values?",),
+        ("For {each}, take {0}. Which is the first {key} for which it lies above the plain mean of all these values?",),
         step="Take the mean of the values and find the first above it.",
         stem="first",
         facts={"trivial": "{out} == {0}.index.min()"},

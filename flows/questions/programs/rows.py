@@ -118,7 +118,7 @@ OPERATORS = (
         "rows_of_largest_group",
         (_K,),
         "{0}[{1} == {1}.mode()[0]]",
-        "the {1} is the most frequent over {scope}",
+        "the {1} is the one that is most frequent over {scope}",
         3,
         needs=_AS_IS,
         margin="gap({1}.value_counts())",

@@ -9,6 +9,8 @@ from flows.questions.programs.grammar import Form, Node, Scene, Sort
 from flows.questions.records import AnswerSpec
 
 _FINE = 4
+_EXACT = frozenset({"summary", "all_groups", "highest_value", "spread_of_groups", "total_change"})
+"""Answers that give what a statistic gives, or the difference of two of them."""
 _WHOLE_LABELS = frozenset({"month", "quarter_of_year", "decade", "year"})
 
 
@@ -62,12 +64,30 @@ def _decimals(root: Node, scene: Scene) -> int:
     for node in _downwards(root):
         if node.operator.decimals is not None:
             return node.operator.decimals
+    if _stays_whole(root, scene):
+        return 0
     measures = [node for node in _downwards(root) if node.operator.gives is Sort.MEASURE]
     found = [2]
     for node in measures:
         fine = _FINE if "fine" in node.operator.tags else 0
         found.append(max(fine, *(decimals_for(scene.column(name)) for name in node.own_columns)))
     return max(found)
+
+
+def _stays_whole(root: Node, scene: Scene) -> bool:
+    """Whether only whole numbers are added, subtracted and compared on the way to the answer."""
+    nodes = _downwards(root)
+    statistics = [node for node in nodes if node.operator.gives is Sort.STATISTIC]
+    measures = [node for node in nodes if node.operator.gives is Sort.MEASURE]
+    columns = [scene.column(name) for node in measures for name in node.own_columns]
+    return (
+        root.operator.name in _EXACT
+        and bool(statistics and measures)
+        and all(node.operator.tags & {"extreme", "additive"} for node in statistics)
+        and all(node.operator.name in ("column", "total", "difference") for node in measures)
+        and not any("derived" in node.operator.tags for node in nodes)
+        and all(column.kind == "integer" and column.whole is True for column in columns)
+    )
 
 
 def _has_whole_labels(root: Node, scene: Scene) -> bool:

@@ -12,6 +12,8 @@ from flows.questions.rounding import places_words
 
 _OPENINGS = ("Consider only the rows where", "Take only the rows where", "Look only at the rows where")
 _GROUPS = (Sort.KEY, Sort.HALVES, Sort.DATE)
+_THESE = "\x00"
+"""The place of the rows that statistics are taken over; no column's name has it."""
 _ASKS_FOR_GAPS = frozenset({"rows_missing", "rows_known", "rows_unequal"})
 
 
@@ -32,7 +34,7 @@ def question_text(root: Node, shape: Shape, scene: Scene, seed: str) -> str:
         *_conventions(root),
         _closing(root, shape),
     ]
-    return " ".join(sentences)
+    return _placed(" ".join(sentences), root, scene)
 
 
 def hint_text(root: Node, scene: Scene) -> str:
@@ -55,7 +57,7 @@ def hint_text(root: Node, scene: Scene) -> str:
                 f"Take {words(node)} for every pair of the columns {_spoken(node.bindings['cols'], column=True)}."
             )
     steps.append(_fill(root.operator.step, root))
-    return " ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    return _placed(" ".join(f"{number}. {step}" for number, step in enumerate(steps, 1)), root, scene)
 
 
 def words(node: Node, scope: str = "") -> str:
@@ -83,7 +85,13 @@ def _fill(template: str, node: Node, scope: str = "") -> str:
         named["each"] = _each(grouped)
     if "{cols}" in template and "cols" not in named:
         named["cols"] = _spoken(grouped.bindings["cols"], column=True)
-    return template.format(*inputs, scope=scope, **named)
+    return template.format(*inputs, scope=scope, these=_THESE, **named)
+
+
+def _placed(text: str, root: Node, scene: Scene) -> str:
+    """A text whose conventions speak of "these rows" only where it has named some."""
+    named = bool(_cuts(root) or _missing(root, scene))
+    return text.replace(_THESE, "these rows" if named else "all rows")
 
 
 def _spoken(value: Param, *, column: bool = False) -> str | int | float:
@@ -187,7 +195,7 @@ def _conventions(root: Node) -> list[str]:
 def _closing(root: Node, shape: Shape) -> str:
     decimals = f"rounded to {places_words(shape.decimals)}" if shape.decimals else "as a whole number"
     if shape.form is Form.MAPPING:
-        return f"Answer with a mapping from {_each(root.inputs[0])} to its number, {decimals}."
+        return f"Answer with a mapping from {_each(root.inputs[0])} to its result, {decimals}."
     if shape.form in (Form.COUNT, Form.NUMBER) and (shape.form is Form.COUNT or not shape.decimals):
         return "Answer with a whole number."
     return {

@@ -100,7 +100,7 @@ submit(float(result.statistic))
         n_steps=4,
         tags=("hypothesis test", "spread", "groups"),
         bind=category_and_measure(3, levels=(2, 12), named=False),
-        text="""Does the spread of $x differ between the values of $g? Give the statistic of Levene's test with
+        text="""Compare the spread of $x between the values of $g: give the statistic of Levene's test with
         deviations taken from each group's median (the Brown-Forsythe test), over the rows in which both are
         known, rounded to $d.""",
         hint="Drop rows with gaps, split $x by $g, run Levene's test centred at the medians, report its statistic.",

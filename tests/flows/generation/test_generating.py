@@ -11,7 +11,7 @@ from flows.generation.generating import choose
 from flows.generation.recipes import SHARES, Asking, Recipe
 from flows.questions.contamination import Benchmarks
 from flows.questions.proving import Bars
-from flows.questions.records import Difficulty, Question
+from flows.questions.records import AnswerSpec, Difficulty, Question
 
 LEVELS: list[Difficulty] = list(SHARES)
 
@@ -64,6 +64,20 @@ def test_what_one_difficulty_lacks_goes_to_the_others() -> None:
 def test_the_most_interesting_of_a_family_is_kept() -> None:
     kept = choose([proven("a", 1, "easy", 0.1), proven("a", 2, "easy", 0.9), proven("a", 3, "easy", 0.5)], 1)
     assert [each.id for each in kept] == ["a-2"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(LEVELS), st.booleans()), max_size=40))
+def test_as_many_flags_of_a_family_are_true_as_false(rows: list[tuple[str, Difficulty, bool]]) -> None:
+    flags = [
+        proven(family, at, level).model_copy(update={"ground_truth": truth, "answer": AnswerSpec(type="bool")})
+        for at, (family, level, truth) in enumerate(rows)
+    ]
+    others = [proven("z", at, "easy") for at in range(100, 110)]
+    for most in (1, 5, 20, 60):
+        kept = choose([*flags, *others], most)
+        answers = Counter((each.id[0], each.ground_truth) for each in kept if each.answer.type == "bool")
+        assert all(answers[family, True] == answers[family, False] for family in "abc")
+        assert len(kept) >= min(most, len(others)), "other questions take their places"
 
 
 def test_everything_that_decides_is_in_the_key() -> None:

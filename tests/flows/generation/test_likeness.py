@@ -54,6 +54,48 @@ def test_another_question_is_not(text: str, answer: str) -> None:
     assert repeated(text, "submit(1)", answer) == ""
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the ratio of a to b?", "What is the ratio of b to a?"),
+        ("What is the ratio of flipper length to body mass?", "What is the ratio of body mass to flipper length?"),
+        ("What is the mean of price minus cost?", "What is the mean of cost minus price?"),
+        ("What is the difference between price and cost?", "What is the difference between cost and price?"),
+        ("What is the slope of mass on length?", "What is the slope of length on mass?"),
+        ("Predict mass from length: what is the intercept?", "Predict length from mass: what is the intercept?"),
+        ("What is the mean of mass where length is above 5?", "What is the mean of length where mass is above 5?"),
+        ("How many rows have x above 5 and y above 10?", "How many rows have x above 10 and y above 5?"),
+        ('Rows where "g" is "a" and "h" is "b": how many?', 'Rows where "g" is "b" and "h" is "a": how many?'),
+        ("Which region has the highest mean of sales?", "Which region has the lowest mean of sales?"),
+        ("How many values of x are above 5?", "How many values of x are below 5?"),
+        ("How many rows are not in the north?", "How many rows are in the north?"),
+        ("Are all values of x above 5?", "Is any value of x above 5?"),
+        ("How many rows have a or b missing?", "How many rows have a and b missing?"),
+        ("What is the mean of x per region?", "What is the median of x per region?"),
+        ("In which year did the mean rise most?", "In which year did the mean fall most?"),
+        ("How many rows lie before 1990?", "How many rows lie after 1990?"),
+        ("How many values of x are at least 5?", "How many values of x are at most 5?"),
+    ],
+)
+def test_what_is_turned_round_is_another_question(one: str, other: str) -> None:
+    for first, second in ((one, other), (other, one)):
+        asked = Likeness([Asked("first", first, "submit(1)", "7")])
+        assert asked.repeated(Asked("second", second, "submit(2)", "7")) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("On Dream, what is the ratio of a to b?", "What is the ratio of a to b on Dream?"),
+        ("What is the correlation of a and b?", "What is the correlation of b and a?"),
+        ("Among the rows where y is above 5, what is the mean of x?", "What is the mean of x where y is above 5?"),
+    ],
+)
+def test_a_sentence_turned_round_is_the_same_question(one: str, other: str) -> None:
+    asked = Likeness([Asked("first", one, "submit(1)", "7")])
+    assert asked.repeated(Asked("second", other, "submit(2)", "7"))
+
+
 @given(st.text(min_size=1), st.text())
 def test_every_question_repeats_itself(text: str, program: str) -> None:
     asked = Asked("a", text, program, "")

@@ -48,7 +48,7 @@ def every(ranking: Node) -> Node:
 
 
 def statistic(name: str, *inputs: Node) -> Node:
-    return tree("statistic", tree(name, *inputs))
+    return tree("size_of_statistic" if name in ("t_test", "welch_test") else "statistic", tree(name, *inputs))
 
 
 FILTERS: list[tuple[Node, Any]] = [
@@ -71,8 +71,8 @@ FILTERS: list[tuple[Node, Any]] = [
     (filtered("rows_without_outliers", X), 11),
     (filtered("rows_above_group_mean", X, G), 5),
     (filtered("rows_of_largest_group", tree("category", col="s")), 7),
-    (tree("summary", tree("rows_of_highest_group", ALL, X, G, MEAN), M, SUM), 39.0),
-    (tree("summary", tree("rows_of_lowest_group", ALL, X, G, MEAN), M, SUM), 17.0),
+    (tree("summary", tree("rows_of_highest_group", ALL, X, G, MEAN), M, SUM), 39),
+    (tree("summary", tree("rows_of_lowest_group", ALL, X, G, MEAN), M, SUM), 17),
     (tree("row_share", tree("rows_above", ALL, col="x", value=6)), 50.0),
     (tree("distinct_values", tree("rows_above", ALL, col="x", value=4), col="g"), 2),
 ]
@@ -128,10 +128,10 @@ STATISTICS: list[tuple[Node, Any]] = [
     (summary(X, "std"), 6.08),
     (summary(X, "var"), 37.0),
     (summary(X, "sem"), 1.76),
-    (summary(X, "sum"), 90.0),
-    (summary(X, "minimum"), 1.0),
-    (summary(X, "maximum"), 24.0),
-    (summary(X, "range"), 23.0),
+    (summary(X, "sum"), 90),
+    (summary(X, "minimum"), 1),
+    (summary(X, "maximum"), 24),
+    (summary(X, "range"), 23),
     (summary(X, "iqr"), 5.5),  # 9.25 - 3.75
     (summary(X, "quantile", share=0.1), 2.1),
     (summary(X, "midhinge"), 6.5),

@@ -95,8 +95,7 @@ async def dataset_questions(dataset: str, *, slug: str | None, options: Question
     """
     record = read_dataset(Path(dataset), slug=slug)
     shelf = Shelf(settings().home / "questions", record.slug, record.key)
-    rows: list[SourceRow] = []
-    error = ""
+    rows, error = list[SourceRow](), ""
     with current_tally() as tally:
         try:
             alone = when_free(shelf.alone, shelf.path, tally.warn)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.generation import recipes
 from flows.generation.generating import choose
-from flows.generation.recipes import SHARES, Asking, Recipe
+from flows.generation.recipes import SHARES, Asking, Recipe, Source
 from flows.questions.contamination import Benchmarks
 from flows.questions.proving import Bars
 from flows.questions.records import AnswerSpec, Difficulty, Question
@@ -96,6 +99,15 @@ def test_everything_that_decides_is_in_the_key() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert recipe.key("d" * 64, "image", None) == keys[0]
+
+
+@pytest.mark.parametrize("source", get_args(Source))
+def test_a_new_version_of_a_source_makes_its_questions_anew(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its code is not in the key; its version stands for it, and for no other source's."""
+    before = {each: Recipe(source=each).key("d" * 64, "image", None) for each in get_args(Source)}
+    monkeypatch.setitem(recipes._VERSIONS, source, "another")
+    after = {each: Recipe(source=each).key("d" * 64, "image", None) for each in get_args(Source)}
+    assert [each for each in before if before[each] != after[each]] == [source]
 
 
 def test_the_key_of_a_models_questions_holds_what_decides(asking: Asking) -> None:

@@ -55,10 +55,16 @@ class Road:
         return [Order(name, name, model, tokens, 0, 0.0) for name in names]
 
     def handle(
-        self, now: float, orders: Sequence[Order] = (), returns: Sequence[Return] = (), *, again: bool = False
+        self,
+        now: float,
+        orders: Sequence[Order] = (),
+        returns: Sequence[Return] = (),
+        *,
+        again: bool = False,
+        late: Sequence[str] = (),
     ) -> list[Decision]:
         """One job of the store."""
-        batch = Batch(list(orders), list(returns), [], self._limits, tidy=True)
+        batch = Batch(list(orders), list(returns), list(late), self._limits, tidy=True)
         self._connection.exec_driver_sql("BEGIN")
         handle(self._connection, self.desk, batch, again=again, now=now)
         self._connection.exec_driver_sql("COMMIT")

@@ -169,6 +169,20 @@ def test_keys_never_change_under_recorded_journals() -> None:
     assert _key(BASE)[:12] == "a4e53c517456"
 
 
+def test_keys_of_what_is_not_ascii_never_change_either() -> None:
+    tool = Tool(name="zählen", description="é", parameters={"ß": {"type": "€"}})
+    request = BASE.model_copy(update={"tools": (tool,), "messages": (Message(role="user", content="Où?\u2028"),)})
+    assert _key(request, extra={"ü": 1})[:12] == "a17f42cd22f5"
+
+
+def test_what_json_does_not_have_is_no_part_of_a_key() -> None:
+    tool = Tool(name="t", description="d", parameters={"a": float("nan")})
+    with pytest.raises(ValueError, match="JSON"):
+        _key(BASE.model_copy(update={"tools": (tool,)}))
+    with pytest.raises(ValueError, match="JSON"):
+        _key(BASE, extra={"a": float("nan")})
+
+
 def test_text_that_utf8_cannot_carry_is_mended_before_it_counts() -> None:
     lone, pair = _message(0, content="a\ud800b")(BASE), _message(0, content="a\ud83d\ude00b")(BASE)
     assert sendable(lone).messages[0].content == "a\ufffdb"

@@ -68,6 +68,11 @@ def print_error(error: TrigpointError) -> None:
     Console(stderr=True, soft_wrap=True).print(text)
 
 
+def print_note(sentence: str) -> None:
+    """What is good to know, on standard error."""
+    Console(stderr=True, soft_wrap=True).print(Text(sentence, style="dim"))
+
+
 def declared(file: Path, name: str) -> Callable[..., Any]:
     """The signature and the docstring of a function of a file, as a function that does nothing.
 

@@ -6,6 +6,8 @@ command line all derive from it.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,9 +18,12 @@ import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imp
 from prefect import Flow, State
 from prefect.logging.configuration import setup_logging
 
-from blocks.arguments import parse_call, run_work
+from blocks.arguments import parse_call, print_note, run_work
+from blocks.flow_runs import crash_the_dead
 from blocks.interrupts import run_until_told
 from blocks.local_server import LocalServer
+
+log = logging.getLogger(__name__)
 
 
 class Outcome(Protocol):
@@ -63,7 +68,9 @@ def run_flow(
         if meanwhile is not None:
             meanwhile(parameters)
         server.wait()
-        outcome = run_until_told(_outcome(flow, parameters))
+        if server.started and server.stays_s:
+            print_note(_stays(server.stays_s))
+        outcome = run_until_told(_outcome(flow, parameters, watched=not server.temporary))
         if closing is not None:
             closing(outcome)
         return outcome.exit_code
@@ -71,14 +78,29 @@ def run_flow(
     return run_work(work)
 
 
-async def _outcome(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> Outcome:
-    """What the flow returned, also where it ended as failed on purpose; what it raised is raised."""
+async def _outcome(flow: Flow[..., Any], parameters: Mapping[str, Any], *, watched: bool) -> Outcome:
+    """What the flow returned, also where it ended as failed on purpose; what it raised is raised.
+
+    Args:
+        flow: The flow.
+        parameters: What it is given.
+        watched: Whether others look after runs that died, as upkeep and automations of a real server do.
+    """
     run: Callable[..., Awaitable[State[Any]]] = flow
+    tidying = asyncio.create_task(asyncio.sleep(0) if watched else _end_the_dead())
     state = await run(**parameters, return_state=True)
+    await tidying
     outcome: Outcome | BaseException = await state.aresult(raise_on_failure=False)
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
+
+
+async def _end_the_dead() -> None:
+    try:
+        await crash_the_dead()
+    except Exception as error:  # The next run does it.
+        log.warning("Runs whose processes have died could not be told to the server: %s", error)
 
 
 def parse(flow: Flow[..., Any], arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -90,6 +112,12 @@ def parse(flow: Flow[..., Any], arguments: Sequence[str] | None = None) -> dict[
     module = flow.fn.__module__
     name = f"flows/{module.rpartition('.')[2]}.py" if module != "__main__" else sys.argv[0]
     return parse_call(flow.fn, f"python {name}", arguments)
+
+
+def _stays(seconds: float) -> str:
+    """What is told once, where a server is started."""
+    length = f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} seconds"
+    return f"A local Prefect server stays {length} for further runs; TRIGPOINT_SERVER_TTL=0 ends it with its run."
 
 
 def _leave_console_to_display() -> None:

@@ -82,6 +82,19 @@ async def crash(run: Run, message: str) -> bool:
         return await _set(client, run, Crashed(message=message), force=False)
 
 
+async def crash_the_dead() -> int:
+    """Mark runs as Crashed that have not ended although their process of this host has; how many there were.
+
+    For the server of local runs, which nobody else watches: a killed run would be called running for ever.
+    """
+    async with get_client() as client:
+        found = await _pages(client, {"state": {"type": {"any_": list(UNFINISHED)}}})
+        dead = [run for run in found if owner.owner_is_gone(str(run.labels.get(LABEL_OWNER, "")))]
+        for run in dead:
+            await client.set_flow_run_state(run.id, Crashed(message="Its process has died."))
+    return len(dead)
+
+
 async def ask_to_cancel(run: Run) -> str:
     """Set a run to Cancelling, as the UI does; the type of the state it is in now."""
     async with get_client() as client:

@@ -1,14 +1,16 @@
-"""The temporary Prefect server of a local run: started early, and never outliving a killed owner."""
+"""The Prefect server of local runs: started early, used by the next runs too, and gone some minutes after the last."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
+import json
 import logging
 import os
 import random
+import secrets
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -22,41 +24,56 @@ import prefect
 from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, get_current_settings
 
+from blocks import server_keeper, server_record
 from blocks.errors import UserError
 from blocks.interrupts import check_signals
+from blocks.sandboxes import owner
+from blocks.server_record import Record, Shelter, stay
+from blocks.settings import settings
 
 log = logging.getLogger(__name__)
 
-# Reads until its standard input closes, which the kernel does when the owner dies, then ends the server.
-_GUARD: Final = 'cat >/dev/null; kill -TERM "$1" 2>/dev/null && sleep 3 && kill -KILL "$1" 2>/dev/null'
 _ours: set[str] = set()
-"""Addresses of the temporary servers this process has started."""
+"""Addresses of the local servers that this process uses."""
 _POLL_S: Final = 0.1
-_STOP_S: Final = 5.0
+_HANGS_S: Final = 15.0
+"""A server that takes a connection and says nothing for so long is replaced."""
+_OF_CLIENTS: Final = {
+    "PREFECT_API_URL",
+    "PREFECT_API_AUTH_STRING",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL",
+    "PREFECT_RESULTS_LOCAL_STORAGE_PATH",
+}
+"""Settings that make no other server."""
 
 
 def server_is_temporary() -> bool:
-    """Whether Prefect in this process talks to a server that ends with it, ours or its own, and not to a real one."""
+    """Whether Prefect in this process talks to a server of local runs, this host's and home's alone, not a real one."""
     url = PREFECT_API_URL.value()
     return not url or url in _ours
 
 
 class LocalServer:
-    """Prefect's temporary server, started in the background so that other preparations overlap its 5-20 s.
+    """Prefect's own server for runs without one, found or started in the background while other preparations go on.
 
     It is the server that Prefect itself would start at its first API call, started as Prefect starts it, but without
-    importing the server's code into this process, which alone takes four seconds. With PREFECT_API_URL set there is a
-    real server, and this does nothing. It is stopped when the interpreter exits, after Prefect's last events are
-    delivered; the guard is for an owner that is killed.
+    importing the server's code into this process, which alone takes four seconds; and it serves every run of this home
+    with the same versions and settings until none has used it for TRIGPOINT_SERVER_TTL seconds. With PREFECT_API_URL
+    set there is a real server, and this does nothing.
     """
 
     def __init__(self) -> None:
         self.temporary = not PREFECT_API_URL.value()
         self.url = PREFECT_API_URL.value() or ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self.started = False
+        """Whether this process has started it, rather than found it."""
+        self.shelter = Shelter(settings().home.absolute() / "server")
+        # Where the kernel does not tell when a process began, none is found again.
+        self.stays_s = settings().server_ttl if sys.platform == "linux" else 0.0
+        self._record: Record | None = None
+        self._handle: int | None = None
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._start, name="prefect-server-start", daemon=True)
+        self._thread = threading.Thread(target=self._prepare, name="prefect-server-start", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -70,44 +87,90 @@ class LocalServer:
             check_signals()
         if self._error is not None:
             raise UserError(
-                f"The temporary Prefect server did not start: {self._error}.",
-                "Look at PREFECT_HOME, or start one with `prefect server start` and set PREFECT_API_URL.",
+                f"The local Prefect server did not start: {self._error}.",
+                f"Look into {self.shelter.log} and at PREFECT_HOME, or start one with `prefect server start` and set"
+                " PREFECT_API_URL.",
             ) from self._error
-        if self.temporary:
+        if self._record is not None:
+            self.url = self._record.url
             _ours.add(self.url)
             os.environ["PREFECT_API_URL"] = self.url
+            os.environ["PREFECT_API_AUTH_STRING"] = self._record.auth
             refresh_global_settings_context()
 
     def stop(self) -> None:
-        """End the server. May be called again; a server that is not ours stays."""
-        process, self._process = self._process, None
-        if process is None:
+        """Use it no more; where it is to outlive no run and nobody else uses it, it ends. May be called again."""
+        handle, self._handle = self._handle, None
+        if handle is None or self._record is None:
             return
-        if os.environ.get("PREFECT_API_URL") == self.url:
-            del os.environ["PREFECT_API_URL"]
-        process.terminate()
-        if self._guard is not None:
-            # First of the two: once the server is reaped its number may be another process's.
-            self._guard.kill()
-            self._guard.wait()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if os.environ.get("PREFECT_API_URL") == self._record.url:
+            del os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"]
+        if self.stays_s:
+            stay(handle, self.stays_s)  # Of those that used it at once, the one that ends last has the last word.
+            os.close(handle)
+        else:
+            self.shelter.end_if_idle(self._record, handle)
 
-    def _start(self) -> None:
+    def _prepare(self) -> None:
         if not self.temporary:
             return
         try:
-            port = free_port()
-            self.url = f"http://127.0.0.1:{port}/api"
-            self._process = _launch(port)
-            self._guard = _start_guard(self._process.pid)
+            environ = _environment()
+            made_of = _made_of(environ)
+            self._take(environ, made_of)
             atexit.register(self.stop)
-            _await_health(self.url, self._process)
+            while not self._answers():
+                # Nobody is served by it, other users of it neither: they find the next one as this run does.
+                self._replace(environ, made_of)
         except Exception as error:
             self._error = error
+
+    def _take(self, environ: dict[str, str], made_of: str) -> None:
+        """Become a user of the home's server, or start it."""
+        with self.shelter.alone():
+            found = self.shelter.record()
+            if found is not None and found.made_of == made_of and (handle := self.shelter.use(found)) is not None:
+                self._record, self._handle, self.started = found, handle, False
+            else:
+                auth = f"trigpoint:{secrets.token_hex(24)}"
+                url, command = _command()
+                environ = {**environ, "PREFECT_SERVER_API_AUTH_STRING": auth}
+                self._record, self._handle = self.shelter.start(url, made_of, command, environ, auth)
+                self.started = True
+            stay(self._handle, self.stays_s)
+
+    def _replace(self, environ: dict[str, str], made_of: str) -> None:
+        hung, handle = self._record, self._handle
+        if self.started or hung is None or handle is None:
+            raise RuntimeError(self._why_silent())
+        log.warning("The local Prefect server at %s does not answer and is replaced.", hung.url)
+        self._handle = None
+        os.close(handle)
+        with self.shelter.alone():
+            self.shelter.end(hung)
+        self._take(environ, made_of)
+
+    def _answers(self) -> bool:
+        """Whether the server lets this run in, once it has started; False: it hangs, or has ended."""
+        assert self._record is not None
+        patience = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
+        deadline = time.monotonic() + patience
+        user, _, word = self._record.auth.partition(":")
+        with httpx.Client(trust_env=False, auth=(user, word), timeout=_HANGS_S) as client:
+            while time.monotonic() < deadline and owner.standing(self._record.keeper) != "gone":
+                try:
+                    # Not /health, which lets anybody in.
+                    return client.get(f"{self._record.url}/admin/version").is_success
+                except httpx.ReadTimeout:
+                    return False
+                except httpx.TransportError:  # Not listening yet.
+                    time.sleep(_POLL_S)
+        return False
+
+    def _why_silent(self) -> str:
+        if self._record is not None and owner.standing(self._record.keeper) == "gone":
+            return "its process has ended"
+        return "it does not answer"
 
 
 def free_port() -> int:
@@ -123,45 +186,28 @@ def free_port() -> int:
             return port
 
 
-def _launch(port: int) -> subprocess.Popen[bytes]:
-    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+def _environment() -> dict[str, str]:
+    """Of the server, but for what clients must say."""
+    configured = get_current_settings().to_environment_variables(exclude_unset=True)
     # As Prefect marks its own: no pages, and only the services that a short life needs.
     marks = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     # A type of block is registered when the first of it is saved; all of them at every start take a second or two.
     marks["PREFECT_SERVER_API_BLOCKS_REGISTER_ON_START"] = "0"
-    folder = str(Path(prefect.__file__).parent.parent)
+    return {**os.environ, **configured, **marks}
+
+
+def _made_of(environ: dict[str, str]) -> str:
+    """Digest of what makes a server that another run must not use."""
+    chosen = {name: value for name, value in environ.items() if name.startswith("PREFECT_") and name not in _OF_CLIENTS}
+    code = [Path(module.__file__ or "").read_text() for module in (server_keeper, server_record, sys.modules[__name__])]
+    parts = [prefect.__version__, sys.version, sys.prefix, os.getuid(), str(get_current_settings().home), chosen, code]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _command() -> tuple[str, list[str]]:
+    """The API's address, and what starts a server there."""
+    port, folder = free_port(), str(Path(prefect.__file__).parent.parent)
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     options = ["--app-dir", folder, "--host", "127.0.0.1", "--port", str(port)]
     quiet = ["--log-level", "error", "--lifespan", "on"]
-    # In a session of its own: a terminal's Ctrl-C goes to the whole group, and the run still needs its server then.
-    return subprocess.Popen(
-        [*command, *options, *quiet], env={**os.environ, **settings, **marks}, start_new_session=True
-    )
-
-
-def _await_health(url: str, process: subprocess.Popen[bytes]) -> None:
-    patience = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
-    deadline = time.monotonic() + patience
-    with httpx.Client(trust_env=False) as client:
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise RuntimeError(f"its process ended with exit code {process.returncode}")
-            try:
-                if client.get(f"{url}/health").is_success:
-                    return
-            except httpx.TransportError:
-                # Not listening yet.
-                pass
-            time.sleep(_POLL_S)
-    raise TimeoutError(f"it did not answer within {patience:g} s")
-
-
-def _start_guard(pid: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, "trigpoint-guard", str(pid)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
-    )
+    return f"http://127.0.0.1:{port}/api", [*command, *options, *quiet]

@@ -39,6 +39,13 @@ class Settings(BaseSettings):
         description="how long a sandbox of the docker runtime waits for a next run on the same dataset, seconds; 0: it"
         " ends with its run",
     )
+    server_ttl: float = Field(
+        default=300.0,
+        ge=0,
+        le=86_400,
+        description="how long the Prefect server that local runs start stays after the last of them, for the next to"
+        " begin sooner, seconds; 0: it ends with its run",
+    )
     trust_proxy: bool = Field(default=False, description="model calls go through HTTP_PROXY and HTTPS_PROXY")
 
     @property

@@ -68,6 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     tempfile.tempdir = None
     os.environ["PREFECT_HOME"] = str(folder / "prefect")
     os.environ["TRIGPOINT_HOME"] = str(folder / "home")
+    # Only a test of its own has a server stay behind its run.
+    os.environ["TRIGPOINT_SERVER_TTL"] = "0"
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"

@@ -1,19 +1,27 @@
-"""The temporary server: Prefect uses it without loading a server of its own, and it ends with its owner."""
+"""The server of local runs: Prefect uses it without loading one of its own, further runs find it, and it ends idle."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
+import httpx
 import psutil
 import pytest
 
-from tests.support.waiting import settle
+from blocks import server_keeper
+from blocks.sandboxes import owner
+from blocks.server_record import Record, Shelter
+from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_home")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_home"), pytest.mark.timeout(900)]
 
 OWNER = """
 import asyncio, json, os, sys
@@ -39,48 +47,239 @@ async def main():
 facts = asyncio.run(main())
 facts["loaded"] = [name for name in sys.modules if name == "prefect.server.api.server"]
 facts["set"] = os.environ.get("PREFECT_API_URL")
-server.stop()
-server.stop()
-facts["after"] = os.environ.get("PREFECT_API_URL")
+facts["started"] = server.started
 print(json.dumps(facts), flush=True)
+sys.stdin.readline()
+server.stop()
+server.stop()
+print(json.dumps({"after": os.environ.get("PREFECT_API_URL")}), flush=True)
 """
+LONG = "600"
 
 
-def run(**environment: str) -> tuple[int, dict[str, object]]:
-    environ = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    done = subprocess.run(
-        [sys.executable, "-c", OWNER],
-        capture_output=True,
-        text=True,
-        env={**environ, **environment},
-        timeout=800,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+class Run:
+    """A run of its own process that uses the local server until it is told to end; a context manager."""
+
+    def __init__(self, **environment: str) -> None:
+        environ = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", OWNER], env={**environ, **environment}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    def facts(self) -> dict[str, Any]:
+        """What it found out, once it has."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, self._process.communicate()[1]
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def end(self) -> dict[str, Any]:
+        """Let it end, in order."""
+        out, err = self._process.communicate("\n", 600)
+        assert self._process.returncode == 0, err
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return found
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def code(self) -> int:
+        """Its exit code."""
+        return self._process.wait(600)
 
 
-def test_prefect_uses_the_server_and_loads_none_itself() -> None:
-    code, facts = run()
-    assert (code, facts["runs"], facts["temporary"]) == (0, ["COMPLETED"], True)
-    assert facts["loaded"] == [], "the server's code costs seconds and belongs to the server's own process"
-    assert facts["set"] == facts["url"]
-    assert facts["after"] is None
-    port = str(facts["url"]).split(":")[2].split("/")[0]
-    left = settle(lambda: [str(each.pid) for each in psutil.process_iter() if f"--port {port}" in _line(each)], 100.0)
-    assert not left, "the server has ended"
+@pytest.fixture
+def shelter(own_home: Path) -> Iterator[Shelter]:
+    """The folder of this test's server, which is ended after it."""
+    shelter = Shelter(own_home / "server")
+    yield shelter
+    if (record := shelter.record()) is not None:
+        shelter.end(record)
 
 
-def test_a_server_that_cannot_start_is_one_sentence(tmp_path: Path) -> None:
+def record_of(shelter: Shelter) -> Record:
+    record = shelter.record()
+    assert record is not None
+    return record
+
+
+def server_of(record: Record) -> psutil.Process:
+    (server,) = psutil.Process(int(record.keeper.split("/")[1])).children()
+    return server
+
+
+def has_ended(record: Record, server: psutil.Process) -> bool:
+    return owner.owner_is_gone(record.keeper) and not (server.is_running() and server.status() != "zombie")
+
+
+def test_prefect_uses_the_server_and_loads_none_itself(shelter: Shelter) -> None:
+    with Run() as run:
+        facts = run.facts()
+        record = record_of(shelter)
+        server = server_of(record)
+        assert (facts["runs"], facts["temporary"], facts["started"]) == (["COMPLETED"], True, True)
+        assert facts["loaded"] == [], "the server's code costs seconds and belongs to the server's own process"
+        assert facts["set"] == facts["url"] == record.url
+        assert run.end() == {"after": None}
+    assert has_ended(record, server), "with nothing said about its stay in tests it has ended before its run does"
+    assert shelter.record() is None
+
+
+def test_the_next_run_finds_it_and_it_ends_when_nobody_has_used_it_for_a_while(shelter: Shelter) -> None:
+    with Run(TRIGPOINT_SERVER_TTL=LONG) as first:
+        url = first.facts()["url"]
+        record = record_of(shelter)
+        server = server_of(record)
+        with Run(TRIGPOINT_SERVER_TTL=LONG) as second:
+            facts = second.facts()
+            assert (facts["url"], facts["started"]) == (url, False)
+            first.kill()
+            second.end()
+    assert not has_ended(record, server), "it stays for the next"
+    with Run(TRIGPOINT_SERVER_TTL="3") as third:
+        assert third.facts()["url"] == url
+        time.sleep(6)
+        assert not has_ended(record, server), "it is used, if silently"
+        third.end()
+    wait_until(lambda: has_ended(record, server))
+    assert shelter.record() is None
+    assert not list(shelter.folder.glob(f"*{server_keeper.USE}"))
+
+
+def test_a_run_that_is_killed_uses_it_no_more(shelter: Shelter) -> None:
+    with Run() as run:
+        run.facts()
+        record = record_of(shelter)
+        server = server_of(record)
+        run.kill()
+    wait_until(lambda: has_ended(record, server))
+
+
+def test_a_run_that_outlives_nothing_ends_it_unless_another_uses_it(shelter: Shelter) -> None:
+    with Run(TRIGPOINT_SERVER_TTL=LONG) as first, Run(TRIGPOINT_SERVER_TTL="0") as second:
+        urls = {first.facts()["url"], second.facts()["url"]}
+        assert len(urls) == 1, "two that start at once share one"
+        record = record_of(shelter)
+        server = server_of(record)
+        second.end()
+        assert not has_ended(record, server)
+        first.end()
+    with Run(TRIGPOINT_SERVER_TTL="0") as third:
+        assert third.facts()["url"] in urls
+        third.end()
+    assert has_ended(record, server)
+
+
+def test_the_secret_is_the_users_alone_and_stands_nowhere_else(shelter: Shelter) -> None:
+    with Run() as run:
+        url = run.facts()["url"]
+        record = record_of(shelter)
+        path = shelter.folder / server_keeper.RECORD
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert shelter.folder.stat().st_mode & 0o777 == 0o700
+        assert httpx.post(f"{url}/flow_runs/filter", json={}, trust_env=False).status_code == 401
+        word = record.auth.partition(":")[2]
+        assert len(word) >= 32
+        assert word not in repr(record)
+        for process in psutil.process_iter():
+            assert word not in " ".join(_command(process))
+        run.end()
+        homes = [shelter.folder.parent, Path(os.environ["PREFECT_HOME"])]
+        holding = [file for home in homes for file in home.rglob("*") if file.is_file() and word in _bytes(file)]
+        assert holding == []
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _bytes(path: Path) -> str:
+    return path.read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_server_that_hangs_or_was_killed_is_replaced(shelter: Shelter, how: signal.Signals) -> None:
+    with Run(TRIGPOINT_SERVER_TTL=LONG) as first:
+        url = first.facts()["url"]
+        first.end()
+    record = record_of(shelter)
+    server = server_of(record)
+    server.send_signal(how)
+    with Run() as second:
+        facts = second.facts()
+        assert facts["url"] != url
+        assert facts["started"]
+        assert has_ended(record, server)
+        second.end()
+
+
+def test_a_process_that_only_has_the_keepers_number_is_neither_trusted_nor_killed(shelter: Shelter) -> None:
+    with subprocess.Popen(["sleep", "900"]) as stranger:
+        shelter.folder.mkdir(mode=0o700, parents=True)
+        tag = owner.owner_tag(stranger.pid).rpartition("/")[0] + "/1"
+        record = Record(name="old", url="http://127.0.0.1:1/api", auth="a:b", made_of="x", keeper=tag)
+        (shelter.folder / server_keeper.RECORD).write_text(record.model_dump_json())
+        assert shelter.record() is None
+        shelter.end(record)
+        assert stranger.poll() is None
+        with Run() as run:
+            assert run.facts()["started"]
+            run.end()
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_server_made_of_something_else_is_left_alone(shelter: Shelter) -> None:
+    with Run(TRIGPOINT_SERVER_TTL=LONG) as first:
+        url = first.facts()["url"]
+        record = record_of(shelter)
+        server = server_of(record)
+        with Run(PREFECT_SERVER_API_DEFAULT_LIMIT="150") as second:
+            facts = second.facts()
+            assert facts["url"] != url
+            assert facts["started"]
+            second.end()
+        assert not has_ended(record, server)
+        first.end()
+    shelter.end(record)
+    wait_until(lambda: has_ended(record, server))
+
+
+def test_a_server_that_cannot_start_is_one_sentence_that_names_its_log(tmp_path: Path, shelter: Shelter) -> None:
     file = tmp_path / "home"
     file.write_text("not a folder")
-    code, facts = run(PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{file}/none.db")
-    assert code == 2
-    assert "The temporary Prefect server did not start: its process ended" in str(facts["error"])
+    with Run(PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{file}/none.db") as run:
+        said = str(run.facts()["error"])
+        assert run.code == 2
+    assert "The local Prefect server did not start: its process has ended" in said
+    assert str(shelter.log) in said
+    assert "unable to open database file" in shelter.log.read_text()
 
 
-def _line(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+def test_the_log_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "a.use").write_text("0")
+    noise = "import sys\nfor n in range(40000): print(f'{n:099d}')"
+    command = [sys.executable, "-I", "-S", server_keeper.__file__, str(tmp_path), "a", sys.executable, "-c", noise]
+    # Its output goes faster than a second by, in which nobody uses it, or not: what is written stays bounded.
+    (tmp_path / "a.use").write_text(LONG)
+    assert subprocess.run(command, timeout=600, check=False).returncode == 0
+    sizes = [path.stat().st_size for path in tmp_path.glob("server.log*")]
+    assert len(sizes) == 2
+    assert max(sizes) <= server_keeper.LOG_BYTES
+    assert f"{39999:099d}" in (tmp_path / "server.log").read_text()

@@ -134,7 +134,8 @@ def _sentence(error: Exception) -> str:
     cause = error if isinstance(error, ValidationError) else error.__cause__
     if isinstance(cause, ValidationError):
         first = cause.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]).replace("_", "-")
+        # The rules for reading a file are options of their own, without the name of the field that holds them.
+        where = ".".join(str(part) for part in first["loc"] if part != "reading").replace("_", "-")
         return f"--{where}: {first['msg']} (got {first['input']!r})."
     text = " ".join(str(error).split())
     return text.rstrip(".") + ("" if text.rstrip(".").endswith("?") else ".")

@@ -91,7 +91,7 @@ async def download(
         async with when_free(shelf.alone, shelf.incoming, view.warn), shared_storage() as objects:
             share = HomeShare(objects, settings().home)
             await share.exchange_datasets(view.warn)
-            found, rows = await _list_all(texts, view, options, logs)
+            found, rows = await _list_all(texts, shelf, view, options, logs)
             async with sandbox_pool(options.pool()) as pool:
                 rows += await _fetch_all(found, shelf, share, pool, view, options, logs)
     report = DownloadReport(run=run, rows=tuple(rows))
@@ -100,7 +100,7 @@ async def download(
 
 
 async def _list_all(
-    texts: Sequence[str], view: Transfers, options: DownloadOptions, logs: Path
+    texts: Sequence[str], shelf: Shelf, view: Transfers, options: DownloadOptions, logs: Path
 ) -> tuple[list[Listed], list[DownloadRow]]:
     """Every dataset of every source, each reference once; and a row for each source that could not be listed."""
     free = asyncio.Semaphore(options.parallel)
@@ -120,7 +120,7 @@ async def _list_all(
             failed.append(listed)
         else:
             for source, reference in listed:
-                found.setdefault(reference.id, (source, reference))
+                found.setdefault(reference.id, (source, shelf.ruled(reference, options.reading)))
     return list(found.values()), failed
 
 

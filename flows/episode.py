@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
 
 from cyclopts import Parameter
-from prefect import State, Task, flow, task
+from prefect import State, Task, flow, get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
@@ -31,15 +31,17 @@ from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
 from flows.generation.first import gather_or_make
 from flows.runs.logs import dataset_log, told
+from flows.runs.noting import tell_notes
 from flows.runs.reports import DatasetReport, RunReport, run_name
 from flows.samples.recording import JOURNAL, jobs_of
 from flows.sharing.share import HomeShare
 from flows.tables.dataset import read_dataset
+from flows.tables.opening import table_of
 from flows.verification.batch import Job
 from flows.verification.desk import Keeper, incidents_of, set_out, sort_questions
+from flows.verification.former import episode_file, open_episodes
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import Episode
-from flows.verification.store import EpisodeStore
 from flows.verification.work import CutOff, QuestionWork, row_of, settled_rows, unfinished_row
 
 DEFAULTS = EpisodeOptions()
@@ -85,33 +87,31 @@ async def dataset_episodes(
         options: How they are answered and verified.
         run: Name of the run, for its logs.
     """
-    home, record = settings().home, read_dataset(Path(dataset), slug=slug)
-    path, logs, spec = home / "episodes" / f"{record.slug}.jsonl", home / "logs" / run, options.model_spec(JOURNAL)
+    home, record = settings().home, read_dataset(Path(dataset), slug=slug, reading=options.reading)
+    logs, spec = home / "logs" / run, options.model_spec(JOURNAL)
     with current_board() as board, dataset_log(logs, record.slug) as log:
-        alone = when_free(partial(EpisodeStore, path), path, board.warn)
+        alone = when_free(partial(open_episodes, home, record), episode_file(home, record), board.warn)
         async with alone as store, shared_storage() as objects, workbench(options.pool(), spec) as bench:
             share = HomeShare(objects, home).of(record)
-            taken, keeper = await share.take(store), Keeper(store, share)
-            config, image = options.solve_config(bench.model), await bench.pool.runtime.identity()
-            asked = await gather_or_make(record, questions, ask, home, bench.pool, image, board.warn)
+            config, taken, keeper = options.solve_config(bench.model), await share.take(store), Keeper(store, share)
+            asked = await gather_or_make(record, questions, ask, home, bench.pool, board.warn)
             await share.give_questions()
-            agenda = sort_questions(asked.questions, record, config, store, endpoint=bench.endpoint, image_digest=image)
-            board.warn_all(problems := (*asked.problems, *store.problems, *taken))
-            todo = agenda.todo[: options.most_questions]
-            board.dataset(record.slug, total=agenda.settled + len(todo), phase="opening the sandbox")
-            rows = [board.finished(row) for row in settled_rows(record.slug, agenda.finished, agenda.left)]
-            incidents: tuple[str, ...] = ()
-            if todo:
-                async with bench.pool.open(record.path, slug=record.slug, rules=record.reading) as sandbox:
-                    step = partial(board.step, record.slug)
-                    work = await set_out(sandbox, record, todo, config, client=bench.client, log=log, step=step)
+            async with table_of(bench.pool, record, home) as table:
+                record = tell_notes(table.dataset, home, str(logs), board.warn, log.warning, get_run_logger().warning)
+                agenda = sort_questions(asked.questions, table, config, store, endpoint=bench.endpoint)
+                board.warn_all(problems := (*asked.problems, *store.problems, *taken))
+                todo = agenda.todo[: options.most_questions]
+                board.dataset(record.slug, total=agenda.settled + len(todo), phase="opening the sandbox")
+                rows = [board.finished(row) for row in settled_rows(record.slug, agenda.finished, agenda.left)]
+                if todo:
+                    work = await set_out(table, todo, config, client=bench.client, log=log, step=board.step)
                     rows += await _answer_all(work, record.slug, keeper, board, options.parallel_questions)
-                    incidents = incidents_of(sandbox)
-    page = dataset_page(record.slug, rows, problems, [str(path.absolute()), str(logs.absolute())])
-    await acreate_markdown_artifact(page, key=artifact_key("dataset", record.slug), description=f"Run {run}")
+                lost = incidents_of(await table.sandbox()) if todo else ()
+    page = dataset_page(record.slug, rows, problems, record.notes, [str(store.path.absolute()), str(logs.absolute())])
+    await acreate_markdown_artifact(page, key=artifact_key("dataset", record.stem), description=f"Run {run}")
     return DatasetReport(
-        dataset=record.slug, rows=tuple(rows), error=share.trouble, problems=problems, incidents=incidents
-    )
+        dataset=record.slug, notes=record.notes, rows=(*rows,), error=share.trouble, problems=problems, incidents=lost
+    )  # fmt: skip
 
 
 async def _answer_all(

@@ -35,6 +35,7 @@ from flows.runs.options import ModelOptions
 from flows.runs.reports import run_name
 from flows.sharing.share import HomeShare
 from flows.tables.intake import DownloadOptions
+from flows.tables.reading import one_way_to_read
 from flows.verification.options import EpisodeOptions
 
 NIGHTLY, DOWNLOAD, QUESTION, EPISODE = NightlyOptions(), DownloadOptions(), QuestionOptions(), EpisodeOptions()
@@ -64,6 +65,7 @@ async def nightly(
         question: How questions are made.
         episode: How questions are answered.
     """
+    one_way_to_read(question.reading, episode.reading)
     run = run_name(flow_run.id)
     allowance = Allowance(options.most_questions, options.hours * 3600)
     errands = Errands(allowance.ends)

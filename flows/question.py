@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
 
 from cyclopts import Parameter
-from prefect import State, Task, flow, task
+from prefect import State, Task, flow, get_run_logger, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
@@ -35,14 +35,16 @@ from flows.generation.options import QuestionOptions
 from flows.generation.recipes import Asking, Batch
 from flows.generation.shelf import Shelf, SourceReport
 from flows.generation.steps import Sources, Step
-from flows.generation.workplace import open_workplace
+from flows.generation.workplace import workplace_at
 from flows.questions.contamination import Benchmarks, shared_benchmarks
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
 from flows.runs.logs import told
+from flows.runs.noting import tell_notes
 from flows.runs.reports import run_name
 from flows.samples.recording import bundled_jobs
 from flows.sharing.share import DatasetShare, HomeShare
-from flows.tables.dataset import Dataset, read_dataset
+from flows.tables.dataset import read_dataset
+from flows.tables.opening import Table, table_of
 from flows.verification.batch import Job, with_slugs
 
 DEFAULTS = QuestionOptions()
@@ -93,44 +95,42 @@ async def dataset_questions(dataset: str, *, slug: str | None, options: Question
         options: How.
         run: Name of the run, for its logs.
     """
-    record = read_dataset(Path(dataset), slug=slug)
-    shelf = Shelf(settings().home / "questions", record.slug, record.key)
-    rows, error = list[SourceRow](), ""
+    record = read_dataset(Path(dataset), slug=slug, reading=options.reading)
+    shelf = Shelf.of(settings().home, record)
+    rows, error, file = list[SourceRow](), "", str(shelf.path.absolute())
     with current_tally() as tally:
         try:
             alone = when_free(shelf.alone, shelf.path, tally.warn)
             async with alone, shared_storage() as objects, _bench(options) as bench:
                 share = HomeShare(objects, settings().home).of(record)
                 await share.exchange_questions(tally.warn)
-                await _make_all(record, shelf, share, bench, options, tally, rows)
+                async with table_of(bench.pool, record, settings().home) as table:
+                    logger = get_run_logger()
+                    record = tell_notes(table.dataset, settings().home, "the run's log", tally.warn, logger.warning)
+                    await _make_all(table, shelf, share, bench, options, tally, rows)
         except Exception as failure:  # What other sources have made by now stays, and is told.
             error = told(failure, settings().home / "logs" / run, record.slug)
             tally.warn(error)
-    return DatasetQuestions(dataset=record.slug, file=str(shelf.path.absolute()), rows=tuple(rows), error=error)
+    return DatasetQuestions(dataset=record.slug, file=file, rows=tuple(rows), error=error, notes=record.notes)
 
 
 async def _make_all(
-    record: Dataset, shelf: Shelf, share: DatasetShare, bench: Bench, options: QuestionOptions, tally: Tally,
+    table: Table, shelf: Shelf, share: DatasetShare, bench: Bench, options: QuestionOptions, tally: Tally,
     rows: list[SourceRow],
 ) -> None:  # fmt: skip
     """Each source's questions; the sandbox is opened when the first has something to do."""
-    wording = bench.asking if options.rewords else None
-    step_of = partial(
-        Step.of, dataset=record, shelf=shelf, image_digest=await bench.pool.runtime.identity(),
-        benchmarks=bench.benchmarks, wording=wording,
-    )  # fmt: skip
-    opening = open_workplace(bench.pool, record, parallel=options.parallel_programs, client=bench.client)
+    wording, slug = bench.asking if options.rewords else None, table.dataset.slug
+    step_of = partial(Step.of, table=table, shelf=shelf, benchmarks=bench.benchmarks, wording=wording)
+    open_place = partial(workplace_at, table, parallel=options.parallel_programs, client=bench.client)
 
     async def ended(entry: SourceReport, cached: bool) -> None:
         if not cached:
             await share.give_questions()
-        rows.append(SourceRow.of(record.slug, entry, shelf.questions(), cached=cached))
+        rows.append(SourceRow.of(slug, entry, shelf.questions(), cached=cached))
         tally.finished(rows[-1].sentence() + (" (by an earlier run)" if cached else ""))
 
-    async with AsyncExitStack() as stack:
-        open_place = partial(stack.enter_async_context, opening)
-        sources = Sources(record.slug, shelf, step_of, open_place, _through, tally.advance, ended)
-        await sources.make(options.recipes(bench.asking))
+    sources = Sources(slug, shelf, step_of, open_place, _through, tally.advance, ended)
+    await sources.make(options.recipes(bench.asking))
 
 
 async def _through(name: str, key: str, make: Callable[[str], Awaitable[Batch]]) -> Batch:
@@ -179,21 +179,21 @@ async def question(
     with current_tally() as tally, shared_benchmarks(options.benchmarks, options.benchmark_words):
         async with shared_storage() as objects, _bench(options):
             await HomeShare(objects, settings().home).take_named(datasets, tally.warn)
-            reports = await asyncio.gather(*map(one, _jobs(datasets)))
+            reports = await asyncio.gather(*map(one, _jobs(datasets, options)))
     report = GenerationReport(run=run, datasets=tuple(reports))
     await acreate_table_artifact(report.table(), key="questions", description=f"{report.run}: {report.sentence()}")
     return (Failed if report.exit_code == 2 else Completed)(message=report.sentence(), data=report)
 
 
-def _jobs(datasets: list[str] | None) -> list[Job]:
-    return with_slugs([Job(dataset, None) for dataset in datasets]) if datasets else bundled_jobs()
+def _jobs(datasets: list[str] | None, options: QuestionOptions) -> list[Job]:
+    return with_slugs([Job(each, None) for each in datasets], options.reading) if datasets else bundled_jobs()
 
 
 def _prewarm(parameters: Mapping[str, Any]) -> None:
     options = parameters.get("options", DEFAULTS)
     if options.asks_a_model:
         options.named_model()
-    prewarm(options.pool(), options.parallel_datasets, [job.file for job in _jobs(parameters.get("datasets"))])
+    prewarm(options.pool(), options.parallel_datasets, [job.file for job in _jobs(parameters.get("datasets"), options)])
 
 
 if __name__ == "__main__":

@@ -42,6 +42,15 @@ class SandboxLimits(Frozen):
         Field(description="libraries ready in every session; tables: pandas and numpy alone, in a quarter of the time"),
     ] = "all"
 
+    def deciding(self) -> dict[str, Any]:
+        """Those that can change what comes of a cell: not how many sessions there are, nor how long a start takes."""
+        return self.model_dump(mode="json", exclude=_OF_THE_HOST)
+
+
+_OF_THE_HOST = {
+    "max_sessions", "spare_sessions", "cpus", "start_timeout_s", "load_timeout_s", "max_dataset_bytes", "max_columns",
+}  # fmt: skip
+
 
 class CellError(Frozen):
     """The exception that ended a cell, with the user's frames only."""

@@ -11,7 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from pydantic import ValidationError
+
 from blocks.digests import file_digest
+from blocks.sandboxes.reading import ReadingRules
 from blocks.sources.archives import extract_table
 from blocks.sources.copying import Copy, in_thread, landed
 from blocks.sources.models import (
@@ -119,8 +122,20 @@ def _facts(card: Path | None) -> Facts:
         return Facts()
     if not isinstance(data, Mapping):
         return Facts()
-    text = {name: data[name] for name in ("title", "description", "licence", "url") if isinstance(data.get(name), str)}
+    names = ("title", "description", "licence", "url")
+    text: dict[str, Any] = {name: data[name] for name in names if isinstance(data.get(name), str)}
+    text["reading"] = _rules(card, data.get("reading") or {})
     notes = data.get("columns")
     if isinstance(notes, Mapping):
         return Facts(**text, column_notes={str(key): value for key, value in notes.items() if isinstance(value, str)})
     return Facts(**text)
+
+
+def _rules(card: Path, given: Any) -> ReadingRules:
+    """The card's rules for reading; one that makes no sense is told: without it the table would be another."""
+    try:
+        return ReadingRules.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, ("reading", *first["loc"])))
+        raise SourceError(f"{card}: {where}: {first['msg']}.", "Mend the rule or take it out.") from error

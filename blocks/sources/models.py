@@ -11,6 +11,7 @@ from pydantic import Field
 
 from blocks.errors import UserError
 from blocks.frozen import Frozen
+from blocks.sandboxes.reading import ReadingRules
 
 MIB = 2**20
 TABLE_ENDINGS = (".csv", ".tsv")
@@ -58,6 +59,8 @@ class Facts(Frozen):
     url: str = ""
     version: str = ""
     column_notes: dict[str, str] = Field(default_factory=dict)
+    reading: ReadingRules = ReadingRules()
+    """How the file is to be read, where its own dataset.json says so."""
 
 
 class Reference(Frozen):

@@ -13,6 +13,7 @@ from rich.text import Text
 from blocks.settings import Settings
 from blocks.terminal import plain_table
 from flows.display.board import STYLES, SYMBOLS
+from flows.display.notes import counted
 from flows.display.rows import QuestionRow
 from flows.runs.generation import LEVELS, GenerationReport
 from flows.runs.reports import RunReport
@@ -112,6 +113,10 @@ def print_generation(report: GenerationReport, *, home: Path, console: Console |
     if report.rows:
         console.print(table)
     console.print(Text(f"{report.sentence()}."))
+    notes = sum(len(dataset.notes) for dataset in report.datasets)
+    if notes:
+        text = f"! {counted(notes)}, see above; each question's provenance has them."
+        console.print(Text(text, style="yellow"), soft_wrap=True)
     for dataset in report.datasets:
         if dataset.error:
             console.print(Text(f"! {dataset.error}", style="yellow"), soft_wrap=True)
@@ -126,6 +131,9 @@ def _troubles(report: RunReport) -> list[str]:
     reasons = Counter(row.explanation for row in report.rows if row.state == "unfinished")
     lines = [f"{count} unfinished: {reason}" for reason, count in reasons.most_common(10)]
     lines += [dataset.error for dataset in report.datasets if dataset.error]
+    notes = sum(len(dataset.notes) for dataset in report.datasets)
+    if notes:
+        lines.append(f"{counted(notes)}, see above, and the logs for all of them.")
     left_out = sum(len(dataset.problems) for dataset in report.datasets)
     rebuilt = sum(len(dataset.incidents) for dataset in report.datasets)
     if left_out:

@@ -29,12 +29,16 @@ def table_rows(rows: Sequence[QuestionRow]) -> list[dict[str, Any]]:
     ]
 
 
-def dataset_page(slug: str, rows: Sequence[QuestionRow], problems: Sequence[str], files: Sequence[str]) -> str:
-    """A page of markdown about one dataset: what was decided about each question, and why."""
+def dataset_page(
+    slug: str, rows: Sequence[QuestionRow], problems: Sequence[str], notes: Sequence[str], files: Sequence[str]
+) -> str:
+    """A page of markdown about one dataset: what was decided about each question, and why; how its file was read."""
     verified = sum(row.state == "verified" for row in rows)
     lines = [f"# {slug}", "", f"{verified} of {len(rows)} questions verified.", ""]
     told = [(row.question, f"{SYMBOLS[row.state]} {row.verdict}", row.votes, row.explanation) for row in rows]
     lines += markdown_table(("question", "verdict", "votes", "why"), told)
+    if notes:
+        lines += ["", "## How the file was read", "", *(f"- {cell(note)}" for note in notes)]
     if problems:
         lines += ["", "## Left out", "", *(f"- {cell(problem)}" for problem in problems)]
     lines += ["", "## Files", "", *(f"- `{file}`" for file in files)]

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from blocks.terminal import plain_table
 from flows.display.markdown import cell, markdown_table
+from flows.display.notes import note_lines
 from flows.overview.records import DatasetStanding, HomeReport, Line
 
 FIGURES = ("requests", "failed", "tokens in", "out", "US$", "untold")
@@ -22,6 +23,9 @@ def report_page(report: HomeReport) -> str:
     counts = ("questions", "open")
     lines += ["", *markdown_table(("dataset", *counts, "episodes"), standings, numbers=counts)]
     lines += [f"- {cell(f'{each.dataset}: {each.problem}')}" for each in report.datasets if each.problem]
+    notes = [(each.dataset, note) for each in report.datasets for note in each.notes]
+    if notes:
+        lines += ["", "## How files were read", "", *markdown_table(("dataset", "note"), notes)]
     return "\n".join(lines)
 
 
@@ -48,6 +52,8 @@ def print_report(report: HomeReport, *, console: Console | None = None) -> None:
     for each in report.datasets:
         if each.problem and each.verdicts:
             console.print(Text(f"! {each.dataset}: {each.problem}", style="yellow"), soft_wrap=True)
+        for words in note_lines(each.dataset, each.notes, "the report's page"):
+            console.print(Text(f"! {words}", style="yellow"), soft_wrap=True)
     console.print(Text(f"{report.sentence()}."), soft_wrap=True)
 
 

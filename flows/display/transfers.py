@@ -17,6 +17,7 @@ from rich.text import Text
 
 from blocks.terminal import plain_table
 from flows.display.markdown import MOST_ROWS
+from flows.display.notes import counted, note_lines
 from flows.runs.downloads import DownloadReport, DownloadRow
 
 SYMBOLS = {"accepted": "✓", "already there": "✓", "duplicate": "○", "refused": "○", "failed": "✗"}
@@ -106,7 +107,8 @@ def downloads_table(rows: Sequence[DownloadRow]) -> Table:
     table = plain_table("source")
     table.add_column("outcome", no_wrap=True)
     table.add_column("dataset", overflow="fold")
-    for name in ("rows", "columns", "size"):
+    noted = any(row.notes for row in rows)
+    for name in ("rows", "columns", "size", *(("notes",) if noted else ())):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
@@ -116,6 +118,7 @@ def downloads_table(rows: Sequence[DownloadRow]) -> Table:
             f"{row.rows:,}" if row.rows else "",
             f"{row.columns:,}" if row.columns else "",
             decimal(row.bytes) if row.bytes else "",
+            *([str(len(row.notes) or "")] if noted else []),
         )
     return table
 
@@ -133,6 +136,7 @@ def artifact_rows(rows: Sequence[DownloadRow]) -> list[dict[str, Any]]:
             "transferred": row.transferred,
             "seconds": round(row.seconds, 1),
             "why": row.detail,
+            "how it was read": "; ".join(row.notes),
         }
         for row in rows[:MOST_ROWS]
     ]
@@ -153,6 +157,9 @@ def print_downloads(report: DownloadReport, *, home: Path, console: Console | No
     for row in report.rows:
         if row.detail:
             console.print(Text(f"! {row.reference}: {row.detail}", style="yellow"), soft_wrap=True)
+    for row in (each for each in report.rows if each.state == "accepted"):
+        for line in note_lines(row.dataset, row.notes, f"datasets/{row.dataset}/dataset.json"):
+            console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
     folder = home.absolute() / "datasets"
     console.print(Text(f"  datasets  {folder}", style="dim"), soft_wrap=True)
     kept = [row.dataset for row in report.rows if row.state in ("accepted", "already there")]
@@ -168,6 +175,8 @@ def _line(row: DownloadRow) -> Text:
     text.append(f" {row.reference}", style="bold")
     if row.state == "accepted":
         text.append(f"  {row.rows:,} × {row.columns:,}, {decimal(row.bytes)}, {row.seconds:.1f} s", style="default")
+        if row.notes:
+            text.append(f", {counted(len(row.notes))}", style="yellow")
     elif row.detail:
         text.append(f"  {row.detail}", style="default")
     return text

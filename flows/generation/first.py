@@ -8,11 +8,13 @@ from pathlib import Path
 
 from blocks.errors import UserError
 from blocks.held import when_free
+from blocks.sandboxes import SandboxPool
 from flows.generation.generating import generate
 from flows.generation.recipes import Recipe
 from flows.generation.shelf import Shelf, SourceReport
-from flows.generation.workplace import Sandboxes, open_workplace
+from flows.generation.workplace import workplace_at
 from flows.tables.dataset import Dataset
+from flows.tables.opening import table_of
 from flows.verification.batch import Asked, gather_questions
 
 FIRST_QUESTIONS = 20
@@ -20,7 +22,7 @@ FIRST_QUESTIONS = 20
 
 
 async def gather_or_make(
-    dataset: Dataset, questions: str | None, ask: Sequence[str], home: Path, sandboxes: Sandboxes, image_digest: str,
+    dataset: Dataset, questions: str | None, ask: Sequence[str], home: Path, sandboxes: SandboxPool,
     tell: Callable[[str], None],
 ) -> Asked:  # fmt: skip
     """The questions named by the user; where there is none, template questions are made of the dataset first.
@@ -31,7 +33,6 @@ async def gather_or_make(
         ask: Questions in plain words.
         home: TRIGPOINT_HOME.
         sandboxes: Where the templates' programs run.
-        image_digest: What those sandboxes are made of.
         tell: Told where another run makes questions about the dataset, which is waited for.
 
     Raises:
@@ -42,9 +43,9 @@ async def gather_or_make(
     asked = gather_questions(dataset, file, ask, home)
     if asked.questions or file is not None:
         return asked
-    shelf = Shelf(home / "questions", dataset.slug, dataset.key)
+    shelf = Shelf.of(home, dataset)
     async with when_free(shelf.alone, shelf.path, tell):
-        made = await _make(sandboxes, image_digest, dataset, shelf)
+        made = await _make(sandboxes, dataset, home, shelf)
     if not made.questions:
         why = f"; of {made.proposed} that were tried none has an answer worth asking for" if made.proposed else ""
         raise UserError(
@@ -54,17 +55,17 @@ async def gather_or_make(
     return gather_questions(dataset, None, (), home)
 
 
-async def _make(sandboxes: Sandboxes, image_digest: str, record: Dataset, shelf: Shelf) -> SourceReport:
+async def _make(sandboxes: SandboxPool, record: Dataset, home: Path, shelf: Shelf) -> SourceReport:
     """Put template questions on the shelf of a dataset of which nothing is asked; once for each state of it.
 
     Raises:
-        TrigpointError: As `open_workplace`; or the question file is there and cannot be used.
+        TrigpointError: As `workplace_at`; or the question file is there and cannot be used.
     """
     recipe = Recipe(source="template", most=FIRST_QUESTIONS)
-    key = recipe.key(record.key, image_digest, None)
+    key = recipe.key(record.content, await sandboxes.runtime.identity(), None)
     done = await asyncio.to_thread(shelf.done, key)
     if done is not None:
         return done
-    async with open_workplace(sandboxes, record) as place:
-        batch = await generate(recipe, place, key)
+    async with table_of(sandboxes, record, home) as table:
+        batch = await generate(recipe, await workplace_at(table), key)
     return await asyncio.to_thread(shelf.put, batch)

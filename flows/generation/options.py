@@ -13,6 +13,7 @@ from flows.generation.vetting import Naming
 from flows.questions.contamination import DEFAULT_WORDS
 from flows.questions.proving import Bars
 from flows.runs.options import ModelOptions, SandboxOptions
+from flows.tables.reading import NO_RULES, Reading
 
 
 class _Choosing(ModelOptions):
@@ -51,6 +52,8 @@ class _Choosing(ModelOptions):
 
 class QuestionOptions(SandboxOptions, _Choosing):
     """How questions are generated."""
+
+    reading: Reading = NO_RULES
 
     @property
     def asks_a_model(self) -> bool:

@@ -30,5 +30,10 @@ class Prover:
             SandboxError: The sandbox failed.
             SandboxUnavailable: The runtime cannot be used any more.
         """
+        dataset = self._place.dataset
         async with self._free:
-            return await prove(candidate, self._place.open_session, self._place.dataset.key, self._bars)
+            outcome = await prove(candidate, self._place.open_session, dataset.content, self._bars)
+        if isinstance(outcome, Refusal) or not dataset.how_read:
+            return outcome
+        # Whoever takes the question reads here how its table came about.
+        return outcome.model_copy(update={"provenance": {**outcome.provenance, "reading": list(dataset.how_read)}})

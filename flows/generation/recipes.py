@@ -10,8 +10,9 @@ from pydantic import Field
 
 from blocks.chat.models import ChatClient
 from blocks.frozen import Frozen
+from blocks.sandboxes import SandboxLimits
 from flows.answers.comparator import COMPARATOR_VERSION
-from flows.generation.prompts import prompt_id
+from flows.generation.prompts import explore_system, explore_tools, prompt_id
 from flows.generation.records import Exploration, Rewording
 from flows.generation.vetting import Naming
 from flows.questions.contamination import Benchmarks
@@ -53,15 +54,21 @@ class Recipe(Frozen):
     asking: Annotated[Asking | None, Field(description="for the source llm: which model, and how")] = None
 
     def key(
-        self, dataset_key: str, image_digest: str, benchmarks: Benchmarks | None, others: tuple[Question, ...] = ()
+        self,
+        dataset_key: str,
+        image_digest: str,
+        benchmarks: Benchmarks | None,
+        others: tuple[Question, ...] = (),
+        told: str = "",
     ) -> str:
         """Identity of the outcome: equal keys, equal questions.
 
         Args:
-            dataset_key: The dataset's sha256.
+            dataset_key: The dataset's `content`.
             image_digest: What the sandbox is made of.
             benchmarks: Questions that none may repeat.
             others: Questions of other sources that a model's may not repeat either.
+            told: `told_digest` of what the model is told, where one is asked.
         """
         parts: list[Any] = [
             "generation/1",
@@ -75,6 +82,7 @@ class Recipe(Frozen):
         if self.asking is not None:
             parts.append(prompt_id("explore", self.asking.trace).sha256)
             parts.append(sorted(each.text for each in others))
+            parts.append(told)
         return content_key(*parts)
 
 
@@ -117,6 +125,20 @@ class Workplace(NamedTuple):
     parallel: int
     advance: Callable[[int], None]
     client: ChatClient | None = None
+
+
+def told_digest(asking: Asking, dataset: Dataset, profile: DatasetProfile, limits: SandboxLimits) -> str:
+    """Of what a model is told of a table before it begins, as it is sent, and of what its code may use.
+
+    Args:
+        asking: Which model, and how.
+        dataset: The dataset, with what was noticed when it was read.
+        profile: Its profile.
+        limits: What sessions of its sandbox may use.
+    """
+    system = explore_system(dataset, profile, asking.trace, asking.naming)
+    tools = [tool.model_dump(mode="json") for tool in explore_tools(asking.trace)]
+    return content_key("told/1", system, tools, limits.deciding())
 
 
 def quotas(available: dict[Difficulty, int], most: int) -> dict[Difficulty, int]:

@@ -41,11 +41,17 @@ class WordingCutOff(TrigpointError):
     """The model or the sandbox failed while wordings were tried; the next run goes on from the journal."""
 
 
-def rewording_key(batch_key: str, asking: Asking) -> str:
-    """Identity of a reworded batch."""
+def rewording_key(batch_key: str, asking: Asking, told: str) -> str:
+    """Identity of a reworded batch.
+
+    Args:
+        batch_key: Of the batch in plain words.
+        asking: Which model, and how.
+        told: `told_digest` of what round trips are told.
+    """
     prompt = prompts.prompt_id("reword", asking.trace)
     # 2: round trips have sample numbers of their own; before, a round trip was the call that verified its question.
-    return content_key("rewording/2", batch_key, asking.model_dump(mode="json"), prompt.model_dump())
+    return content_key("rewording/2", batch_key, asking.model_dump(mode="json"), prompt.model_dump(), told)
 
 
 async def reword(batch: Batch, asking: Asking, benchmarks: Benchmarks | None, place: Workplace, key: str) -> Batch:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -19,7 +20,9 @@ from flows.generation.recipes import Batch
 from flows.questions.files import QuestionFile, QuestionFileError, read_questions
 from flows.questions.proving import Refusal
 from flows.questions.records import Question
+from flows.tables.dataset import Dataset, file_stem
 from flows.verification.attempts import UsageTotals
+from flows.verification.former import take_questions
 
 
 class SourceReport(Frozen):
@@ -40,6 +43,8 @@ class ShelfReport(Frozen):
     schema_version: Literal[1] = 1
     dataset: str
     dataset_key: str
+    file_key: str = ""
+    """sha256 of the file; `dataset_key` is another where rules for reading it were given."""
     sources: tuple[SourceReport, ...] = ()
 
 
@@ -51,13 +56,13 @@ class Part(Frozen):
     report: SourceReport
     questions: tuple[Question, ...]
     said: str = ""
-    """The content of `<slug>.<source>.model.jsonl`."""
+    """The content of `<slug>-<key>.<source>.model.jsonl`."""
 
 
 class Shelf:
-    """`questions/<slug>.jsonl` and `questions/<slug>.report.json` of one dataset.
+    """`questions/<slug>-<key>.jsonl` and `questions/<slug>-<key>.report.json` of one dataset; <key>: its first digits.
 
-    Where a model had a part, what it was told and said is in `questions/<slug>.<source>.model.jsonl`, whole.
+    Where a model had a part, what it was told and said is in `questions/<slug>-<key>.<source>.model.jsonl`, whole.
 
     Questions that a user has put into the file stay; a source's own are replaced as a whole. The files are written
     under other names and renamed, the report last: it never tells of what is not there.
@@ -65,15 +70,33 @@ class Shelf:
     Args:
         folder: TRIGPOINT_HOME/questions.
         slug: The dataset's short name.
-        dataset_key: Its sha256.
+        dataset_key: Its `content`.
+        file_key: sha256 of its file; empty: the same.
     """
 
-    def __init__(self, folder: Path, slug: str, dataset_key: str) -> None:
-        self.path = folder / f"{slug}.jsonl"
-        self.report_path = folder / f"{slug}.report.json"
+    def __init__(self, folder: Path, slug: str, dataset_key: str, file_key: str = "") -> None:
+        stem = file_stem(slug, dataset_key)
+        self.path = folder / f"{stem}.jsonl"
+        self.report_path = folder / f"{stem}.report.json"
         self._locks = folder.with_name("locks")
-        self._slug = slug
-        self._key = dataset_key
+        self._slug, self._stem = slug, stem
+        self._key, self._file_key = dataset_key, file_key or dataset_key
+
+    @classmethod
+    def of(cls, home: Path, dataset: Dataset) -> Self:
+        """The shelf of a dataset in a home, with what files of earlier releases have of it.
+
+        Raises:
+            UserError: Such a file cannot be taken over.
+        """
+        folder = home / "questions"
+        try:
+            take_questions(folder, dataset)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or folder} cannot be taken over: {error.strerror}.", "Check its permissions."
+            ) from error
+        return cls(folder, dataset.slug, dataset.content, dataset.key)
 
     def alone(self) -> FileLock:
         """Make questions about the dataset while no other run does; see `blocks.held.when_free`.
@@ -81,7 +104,7 @@ class Shelf:
         Raises:
             Busy: Another run makes some.
         """
-        return FileLock(self._locks / f"{self._slug}.making")
+        return FileLock(self._locks / f"{self._stem}.making")
 
     def report(self) -> ShelfReport:
         """The report; empty where there is none, where it is of another dataset, or where it is damaged.
@@ -153,7 +176,9 @@ class Shelf:
         entry = part.report
         kept = [each for each in self._own_or_foreign() if not self._made_by(each, entry.source)]
         others = tuple(source for source in self.report().sources if source.source != entry.source)
-        report = ShelfReport(dataset=self._slug, dataset_key=self._key, sources=(*others, entry))
+        report = ShelfReport(
+            dataset=self._slug, dataset_key=self._key, file_key=self._file_key, sources=(*others, entry)
+        )
         if part.said:
             _replace(self._model_path(entry.source), part.said)
         _replace(self.path, "".join(_line(each) for each in (*kept, *part.questions)))
@@ -211,7 +236,7 @@ class Shelf:
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def _model_path(self, source: str) -> Path:
-        return self.path.with_name(f"{self._slug}.{source}.model.jsonl")
+        return self.path.with_name(f"{self._stem}.{source}.model.jsonl")
 
     def _own_or_foreign(self) -> Sequence[Question]:
         if not self._has_content():
@@ -233,6 +258,25 @@ class Shelf:
     def _made_by(self, question: Question, source: str) -> bool:
         """Whether it was generated, by this source: a user's own question has no generation's name."""
         return question.source == source and "name" in question.provenance
+
+
+def made_by_other_rules(home: Path, dataset: Dataset) -> list[str]:
+    """A sentence for each file of questions that were made of the same file, read by other rules."""
+    told = []
+    for path in sorted((home / "questions").glob("*.report.json")):
+        with contextlib.suppress(OSError, ValidationError):
+            report = ShelfReport.model_validate_json(path.read_bytes())
+            made = sum(len(source.questions) for source in report.sources)
+            if (
+                made
+                and (report.file_key or report.dataset_key) == dataset.key
+                and report.dataset_key != dataset.content
+            ):
+                file = path.name.removesuffix(".report.json") + ".jsonl"
+                told.append(
+                    f"{made:,} questions in {file} were made by other rules for reading it; they are not asked."
+                )
+    return told
 
 
 def _line(question: Question) -> str:

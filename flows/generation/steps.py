@@ -9,12 +9,12 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from flows.generation.generating import generate
-from flows.generation.recipes import Asking, Batch, Recipe, Workplace
+from flows.generation.recipes import Asking, Batch, Recipe, Workplace, told_digest
 from flows.generation.rewording import reword, rewording_key
 from flows.generation.shelf import Shelf, SourceReport
 from flows.questions.contamination import Benchmarks
 from flows.questions.records import Question
-from flows.tables.dataset import Dataset
+from flows.tables.opening import Table
 
 
 class MakeBatch(Protocol):
@@ -34,6 +34,7 @@ class Step(NamedTuple):
         asking: How a model puts them into its words, where it is to.
         benchmarks: Questions that none may repeat.
         others: Questions of other sources that a model's may not repeat.
+        told: `told_digest` of what a model is told, where one is asked.
     """
 
     recipe: Recipe
@@ -41,15 +42,15 @@ class Step(NamedTuple):
     asking: Asking | None
     benchmarks: Benchmarks | None
     others: tuple[Question, ...]
+    told: str
 
     @classmethod
     def of(
         cls,
         recipe: Recipe,
-        dataset: Dataset,
+        table: Table,
         shelf: Shelf,
         *,
-        image_digest: str,
         benchmarks: Benchmarks | None,
         wording: Asking | None,
     ) -> Step:
@@ -57,21 +58,22 @@ class Step(NamedTuple):
 
         Args:
             recipe: The source, and how.
-            dataset: About which dataset.
+            table: Of which dataset.
             shelf: Where its questions are kept.
-            image_digest: What the sandbox is made of.
             benchmarks: Questions that none may repeat.
             wording: How a model is to put template and program questions into its words; None: not at all.
         """
         by_model = recipe.source == "llm"
         others = tuple(each for each in shelf.questions() if each.source != "llm") if by_model else ()
-        key = recipe.key(dataset.key, image_digest, benchmarks, others)
-        return cls(recipe, key, None if by_model else wording, benchmarks, others)
+        asked = recipe.asking if by_model else wording
+        told = told_digest(asked, table.dataset, table.profile, table.limits) if asked is not None else ""
+        key = recipe.key(table.dataset.content, table.image_digest, benchmarks, others, told if by_model else "")
+        return cls(recipe, key, None if by_model else wording, benchmarks, others, told)
 
     @property
     def outcome_key(self) -> str:
         """Identity of what will be on the shelf in the end."""
-        return self.key if self.asking is None else rewording_key(self.key, self.asking)
+        return self.key if self.asking is None else rewording_key(self.key, self.asking, self.told)
 
     async def make(self, name: str, place: Workplace, through: MakeBatch) -> Batch:
         """Make the questions, in plain words as yet; `place` is told how far it is."""

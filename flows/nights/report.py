@@ -13,6 +13,7 @@ from rich.text import Text
 from blocks.frozen import Frozen
 from blocks.terminal import plain_table
 from flows.display.markdown import cell, markdown_table
+from flows.display.notes import and_notes, note_lines
 
 State = Literal["worked on", "done before", "not begun", "failed"]
 SYMBOLS: dict[State, str] = {"worked on": "✓", "done before": "=", "not begun": "–", "failed": "✗"}
@@ -35,6 +36,8 @@ class NightRow(Frozen):
     """Why it failed or was not begun; what its flows said."""
     problems: tuple[str, ...] = ()
     """What of its questions and episodes cannot be used: damaged records, those of a newer Trigpoint."""
+    notes: tuple[str, ...] = ()
+    """What was noticed when its file was read."""
 
     @property
     def symbol(self) -> str:
@@ -88,7 +91,8 @@ class NightReport(Frozen):
         asked, verified = sum(row.asked for row in self.rows), sum(row.verified for row in self.rows)
         parts = [f"{counts[state]} {state}" for state in SYMBOLS if counts[state]]
         text = f"{verified} of {asked} questions verified; datasets: {', '.join(parts) or 'none'}"
-        return f"{text}; the download failed" if self.download and self.download.state == "failed" else text
+        text = f"{text}; the download failed" if self.download and self.download.state == "failed" else text
+        return and_notes(text, sum(len(row.notes) for row in self.rows))
 
     def page(self) -> str:
         """The night as a page of markdown."""
@@ -99,7 +103,11 @@ class NightReport(Frozen):
             (row.dataset, f"{SYMBOLS[row.state]} {row.state}", *row.figures(), " ".join((row.detail, *row.problems)))
             for row in self.rows
         ]
-        return "\n".join([*lines, *markdown_table(("dataset", "", *FIGURES, ""), rows, numbers=FIGURES)])
+        lines += markdown_table(("dataset", "", *FIGURES, ""), rows, numbers=FIGURES)
+        notes = [(row.dataset, note) for row in self.rows for note in row.notes]
+        if notes:
+            lines += ["", "## How files were read", "", *markdown_table(("dataset", "note"), notes)]
+        return "\n".join(lines)
 
     def _all(self) -> Sequence[NightRow]:
         return (*((self.download,) if self.download else ()), *self.rows)
@@ -125,4 +133,7 @@ def print_night(report: NightReport, *, home: Path, console: Console | None = No
             console.print(Text(f"! {each.dataset}: {each.detail}", style="yellow"), soft_wrap=True)
         for problem in each.problems:
             console.print(Text(f"! {problem}", style="yellow"), soft_wrap=True)
+        if each.state != "done before":
+            for line in note_lines(each.dataset, each.notes, "the night's page"):
+                console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
     console.print(Text(f"  episodes  {home.absolute() / 'episodes'}", style="dim"), soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,8 +17,15 @@ from blocks.held import briefly
 from blocks.newer import known_version, newer_version, newer_words
 from blocks.replaced import replacing
 from flows.tables.dataset import Dataset, read_dataset, slug_of
+from flows.tables.profiling import ColumnProfile, DatasetProfile
+from flows.verification.attempts import TraceConfig
 from flows.verification.batch import gather_questions, own_questions
-from flows.verification.store import Entry, read_index
+from flows.verification.former import episode_index
+from flows.verification.prompts import table_words
+from flows.verification.store import Entry
+
+_ALL = 10**9
+"""Characters: nothing of what is told is left out."""
 
 
 class Standing(NamedTuple):
@@ -62,10 +70,7 @@ class Bench:
         self.dataset: Dataset = read_dataset(home / "datasets" / name)
         self._build = build
         self._home = home
-        slug = self.dataset.slug  # As the flows call it: a folder made by hand may have another kind of name.
-        self._questions = own_questions(home, slug)
-        self._episodes = _episodes_of(home, slug)
-        self._memo = home / "nights" / f"{slug}.json"
+        self._memo = home / "nights" / f"{self.dataset.stem}.json"
 
     @property
     def folder(self) -> str:
@@ -74,18 +79,19 @@ class Bench:
 
     def standing(self) -> Standing:
         """Questions and episodes as they are on disk now."""
-        index = read_index(self._episodes)
+        found = episode_index(self._home, self.dataset)
         asked = gather_questions(self.dataset, None, (), self._home)
-        keys = {each.key(self.dataset.key) for each in asked.questions}
-        answered = {entry.question_key for entry in index.entries.values() if entry.final}
-        problems = (*asked.problems, *index.problems, *filter(None, [self._newer_memo()]))
-        return Standing(len(keys), len(keys - answered), index.entries, problems)
+        keys = {each.key(self.dataset.content) for each in asked.questions}
+        answered = {entry.question_key for entry in found.entries.values() if entry.final}
+        problems = (*asked.problems, *found.problems, *filter(None, [self._newer_memo()]))
+        return Standing(len(keys), len(keys - answered), found.entries, problems)
 
     def digest(self, options: Mapping[str, Any], *, with_questions: bool) -> str:
         """Of everything that decides whether there is work: the data, the options, the code, the questions."""
-        parts = [self._build, self.dataset.key, json.dumps(options, sort_keys=True)]
+        parts = [self._build, self.dataset.content, self._told(), json.dumps(options, sort_keys=True)]
         if with_questions:
-            found = self._questions.read_bytes() if self._questions.exists() else b""
+            file = own_questions(self._home, self.dataset)
+            found = file.read_bytes() if file.exists() else b""
             parts.append(hashlib.sha256(found).hexdigest())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest() if self._build else ""
 
@@ -93,6 +99,13 @@ class Bench:
         """The sentence on a note that a newer Trigpoint wrote; empty where there is none."""
         version = _version(self._memo)
         return "" if version is None else f"{self._memo} {newer_words(version)}; it is left as it is."
+
+    def _told(self) -> str:
+        """What a model is told of the dataset, but for what a sandbox finds: that follows from data and code."""
+        notes = self.dataset.column_notes
+        columns = tuple(ColumnProfile(name=name, dtype="", kind="text", missing=0) for name in notes)
+        stand_in = DatasetProfile(rows=0, columns=len(columns), facts=columns)
+        return table_words(self.dataset, stand_in, TraceConfig(model="", profile_chars=_ALL))
 
     def done(self) -> Done:
         """What earlier nights finished."""
@@ -120,10 +133,11 @@ def dataset_names(home: Path) -> list[str]:
     """Folders of the home's datasets; those without an episode first, so that new ones do not wait for old ones."""
     folder = home / "datasets"
     found = sorted(each for each in folder.iterdir() if (each / "data.csv").is_file()) if folder.is_dir() else []
-    return [
-        each.name for each in sorted(found, key=lambda each: _episodes_of(home, slug_of(each / "data.csv")).exists())
-    ]
+    return [each.name for each in sorted(found, key=lambda each: _has_episodes(home, slug_of(each / "data.csv")))]
 
 
-def _episodes_of(home: Path, slug: str) -> Path:
-    return home / "episodes" / f"{slug}.jsonl"
+def _has_episodes(home: Path, slug: str) -> bool:
+    """Of a dataset of that name; only for an order, so the file is not read for its key."""
+    names = re.compile(rf"{re.escape(slug[:71])}-[0-9a-f]{{8}}\.jsonl|{re.escape(slug)}\.jsonl")
+    folder = home / "episodes"
+    return folder.is_dir() and any(names.fullmatch(each.name) for each in folder.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from flows.nights.shelf import Bench, Standing
 from flows.runs.logs import log_name, told
 from flows.runs.options import ModelOptions
 from flows.sharing.share import HomeShare
+from flows.tables.dataset import read_dataset
+from flows.tables.facts import known_notes
 from flows.verification.options import EpisodeOptions
 
 STATES: dict[str, State] = {
@@ -88,7 +91,14 @@ class Shift:
             row = await self._work_on(name)
         except Exception as error:
             row = NightRow(dataset=name, state="failed", detail=told(error, self._logs, log_name(name)))
-        return row.model_copy(update={"minutes": (time.monotonic() - started) / 60})
+        # Of a dataset that was done before, its notes have been told.
+        notes = () if row.state == "done before" else await asyncio.to_thread(self._notes, name)
+        return row.model_copy(update={"minutes": (time.monotonic() - started) / 60, "notes": notes})
+
+    def _notes(self, name: str) -> tuple[str, ...]:
+        with contextlib.suppress(Exception):  # Why it cannot be read, the row says.
+            return known_notes(self._home, read_dataset(self._home / "datasets" / name))
+        return ()
 
     async def _work_on(self, name: str) -> NightRow:
         earlier: NightRow | None = None

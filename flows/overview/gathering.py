@@ -12,6 +12,7 @@ from flows.nights.shelf import Bench, dataset_names
 from flows.overview.options import ReportOptions
 from flows.overview.records import DatasetStanding, HomeReport, Line
 from flows.runs.logs import log_name, told
+from flows.tables.facts import known_notes
 
 SUMS = ("requests", "prompt_tokens", "completion_tokens", "cost_usd", "unreported")
 
@@ -52,7 +53,8 @@ def _standings(home: Path, run: str) -> list[DatasetStanding]:
 
 def _standing(home: Path, name: str, run: str) -> DatasetStanding:
     try:
-        standing = Bench(home, name, "").standing()
+        bench = Bench(home, name, "")
+        standing, notes = bench.standing(), known_notes(home, bench.dataset)
     except Exception as error:  # One bad dataset never keeps the others from the report.
         return DatasetStanding(dataset=name, problem=told(error, home / "logs" / run, log_name(name)))
     verdicts = Counter(entry.verdict for entry in standing.entries.values())
@@ -61,5 +63,6 @@ def _standing(home: Path, name: str, run: str) -> DatasetStanding:
         questions=standing.questions,
         open=standing.unanswered,
         verdicts=dict(sorted(verdicts.items())),
+        notes=notes,
         problem=" ".join(standing.problems),
     )

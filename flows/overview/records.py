@@ -10,6 +10,7 @@ from blocks.chat.ledger import By
 from blocks.chat.outages import Outage
 from blocks.frozen import Frozen
 from flows.display.markdown import MOST_ROWS
+from flows.display.notes import and_notes
 
 
 class Line(Frozen):
@@ -38,6 +39,8 @@ class DatasetStanding(Frozen):
     """Questions without an episode whose verdict stands."""
     verdicts: dict[str, int] = Field(default_factory=dict)
     """Episodes by verdict."""
+    notes: tuple[str, ...] = ()
+    """What was noticed when its file was read."""
     problem: str = ""
     """Why it, or some of its questions and episodes, cannot be read; empty otherwise."""
 
@@ -63,6 +66,7 @@ class HomeReport(Frozen):
         verified = sum(each.verdicts.get("verified", 0) for each in self.datasets)
         told = f"{requests:,} requests" + (f", US$ {cost:,.2f}" if cost else "")
         told += f"; {verified:,} of {episodes:,} episodes verified, {len(self.datasets):,} datasets"
+        told = and_notes(told, sum(len(each.notes) for each in self.datasets))
         down = len(self.outages)
         return told + (f"; {down} model{'s' if down > 1 else ''} out of order" if down else "")
 

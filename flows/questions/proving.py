@@ -81,7 +81,7 @@ async def prove(candidate: Candidate, open_session: OpenRuns, dataset_key: str, 
     Args:
         candidate: What a source proposes.
         open_session: Opens fresh sessions of the dataset's sandbox.
-        dataset_key: The dataset's sha256.
+        dataset_key: The dataset's `content`.
         bars: What an answer must reach.
 
     Raises:

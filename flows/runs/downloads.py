@@ -9,6 +9,7 @@ from typing import Literal
 from blocks.errors import TrigpointError
 from blocks.frozen import Frozen
 from blocks.sources.models import Reference
+from flows.display.notes import and_notes
 from flows.runs.logs import log_name, told
 from flows.tables.arrivals import Arrival
 from flows.tables.shelf import Shelf
@@ -33,6 +34,8 @@ class DownloadRow(Frozen):
     seconds: float = 0.0
     detail: str = ""
     """Why it was refused, is a duplicate, or failed."""
+    notes: tuple[str, ...] = ()
+    """What was noticed when the file was read."""
 
 
 class DownloadReport(Frozen):
@@ -55,7 +58,8 @@ class DownloadReport(Frozen):
         counts = self._counts()
         told = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
         transferred = sum(row.transferred for row in self.rows)
-        return f"{len(self.rows)} datasets: {', '.join(told) or 'none'}; {transferred / MIB:.1f} MiB transferred"
+        text = f"{len(self.rows)} datasets: {', '.join(told) or 'none'}; {transferred / MIB:.1f} MiB transferred"
+        return and_notes(text, sum(len(row.notes) for row in self.rows if row.state == "accepted"))
 
     def _counts(self) -> Counter[str]:
         return Counter(row.state for row in self.rows)
@@ -77,6 +81,7 @@ def row_of(arrival: Arrival, state: DownloadState, *, dataset: str = "", seconds
         transferred=arrival.transferred,
         seconds=seconds,
         detail="; ".join(arrival.refused),
+        notes=card.warnings if card else (),
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any, Literal
 
 from blocks.frozen import Frozen
+from flows.display.notes import and_notes
 from flows.generation.shelf import SourceReport
 from flows.questions.records import Question
 from flows.verification.attempts import UsageTotals
@@ -69,6 +70,8 @@ class DatasetQuestions(Frozen):
     rows: tuple[SourceRow, ...] = ()
     error: str = ""
     """Why the dataset could not be worked on; empty otherwise."""
+    notes: tuple[str, ...] = ()
+    """What was noticed when its file was read."""
 
 
 class GenerationReport(Frozen):
@@ -96,7 +99,8 @@ class GenerationReport(Frozen):
         failed = sum(bool(each.error) for each in self.datasets)
         worked = len(self.datasets) - failed
         text = f"{sum(row.kept for row in self.rows)} questions about {worked} dataset{'' if worked == 1 else 's'}"
-        return f"{text}, {failed} failed" if failed else text
+        text = f"{text}, {failed} failed" if failed else text
+        return and_notes(text, sum(len(dataset.notes) for dataset in self.datasets))
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for a table artifact."""

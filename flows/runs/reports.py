@@ -7,6 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from blocks.frozen import Frozen
+from flows.display.notes import and_notes
 from flows.display.rows import QuestionRow
 
 
@@ -22,6 +23,8 @@ class DatasetReport(Frozen):
     """Bad lines of question files, damaged records: what was left out."""
     incidents: tuple[str, ...] = ()
     """Rebuilt sandboxes."""
+    notes: tuple[str, ...] = ()
+    """What was noticed when the file was read."""
 
 
 class RunReport(Frozen):
@@ -54,7 +57,8 @@ class RunReport(Frozen):
         """The run in one sentence, for the state's message."""
         verified = sum(row.state == "verified" for row in self.rows)
         text = f"{verified} of {len(self.rows)} questions verified"
-        return f"{text}, {self.failed} failed" if self.failed else text
+        text = f"{text}, {self.failed} failed" if self.failed else text
+        return and_notes(text, sum(len(dataset.notes) for dataset in self.datasets))
 
 
 def run_name(flow_run: UUID | str | None) -> str:

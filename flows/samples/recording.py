@@ -38,7 +38,7 @@ def jobs_of(
     if options.model is None and not datasets and questions is None:
         return bundled_jobs(), recorded_options(options)
     options.named_model()
-    named = with_slugs([Job(dataset, questions) for dataset in datasets])
+    named = with_slugs([Job(dataset, questions) for dataset in datasets], options.reading)
     return named or bundled_jobs(), options
 
 

@@ -113,7 +113,7 @@ class SharedDatasets:
                     await self._objects.fetch(f"{_place(manifest)}/{name}", staged / name)
                     if await asyncio.to_thread(file_digest, staged / name) != digest:
                         return f"{self._objects.name}: {_place(manifest)}/{name} is damaged; it is left out."
-            if manifest.files.get("data.csv") != manifest.key:
+            if manifest.reading.content(manifest.files.get("data.csv", "")) != manifest.key:
                 return f"{self._objects.name}: {_place(manifest)} is not what its name says; it is left out."
             await asyncio.to_thread(self._shelf.settle, staged, taken.folder)
         finally:
@@ -162,7 +162,8 @@ def _manifest(folder: Path) -> Manifest | None:
     changed = datetime.fromtimestamp(dataset.path.stat().st_mtime, UTC)
     return Manifest(
         slug=dataset.slug,
-        key=dataset.key,
+        key=dataset.content,
+        reading=dataset.reading,
         source=card.source if card is not None else "",
         retrieved_at=card.retrieved_at if card is not None else changed,
     )

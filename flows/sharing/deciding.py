@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, PlainSerializer
 
 from blocks.frozen import Frozen
+from blocks.sandboxes.reading import ReadingRules
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Literal["data.csv", "sketch.json", "dataset.json"]
@@ -20,6 +21,8 @@ class Manifest(Frozen):
     schema_version: Literal[1] = 1
     slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
     key: Digest
+    """sha256 of the table's file; where rules for reading it were given, of both."""
+    reading: Annotated[ReadingRules, PlainSerializer(ReadingRules.given_rules)] = ReadingRules()
     source: str = ""
     """The reference it was downloaded from; empty: somebody made the folder by hand."""
     retrieved_at: AwareDatetime

@@ -20,7 +20,7 @@ class SharedEpisodes:
 
     Args:
         objects: The storage.
-        dataset_key: The dataset's sha256.
+        dataset_key: The dataset's `content`: its sha256, by other rules for reading another.
     """
 
     def __init__(self, objects: ObjectStore, dataset_key: str) -> None:
@@ -84,7 +84,7 @@ class SharedEpisodes:
             episode = Episode.from_line(content)
         except ValueError:
             return None
-        return episode if (episode.episode_id, episode.dataset.key) == (key, self._key) else None
+        return episode if (episode.episode_id, episode.dataset.table) == (key, self._key) else None
 
     def _name(self, key: str) -> str:
         return f"{self._folder}/{key}{_ENDING}"

@@ -31,7 +31,7 @@ class SharedQuestions:
     Args:
         objects: The storage.
         shelf: The home's.
-        dataset_key: The dataset's sha256.
+        dataset_key: The dataset's `content`: its sha256, by other rules for reading another.
     """
 
     def __init__(self, objects: ObjectStore, shelf: Shelf, dataset_key: str) -> None:

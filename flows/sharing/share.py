@@ -16,6 +16,7 @@ from flows.sharing.datasets import SharedDatasets, take_named
 from flows.sharing.episodes import SharedEpisodes
 from flows.sharing.questions import SharedQuestions
 from flows.tables.dataset import Dataset
+from flows.verification.former import open_episodes
 from flows.verification.records import Episode
 from flows.verification.store import EpisodeStore
 
@@ -80,7 +81,7 @@ class HomeShare:
         if self._objects is None:
             return
         try:
-            with EpisodeStore(self._home / "episodes" / f"{dataset.slug}.jsonl") as store:
+            with open_episodes(self._home, dataset) as store:
                 await self.of(dataset).take(store)
         except Busy:
             return
@@ -95,9 +96,10 @@ class DatasetShare:
 
     def __init__(self, objects: ObjectStore | None, home: Path, dataset: Dataset) -> None:
         self.trouble = ""
-        self._episodes = SharedEpisodes(objects, dataset.key) if objects is not None else None
-        shelf = Shelf(home / "questions", dataset.slug, dataset.key)
-        self._questions = SharedQuestions(objects, shelf, dataset.key) if objects is not None else None
+        self._episodes = SharedEpisodes(objects, dataset.content) if objects is not None else None
+        self._questions = None
+        if objects is not None:
+            self._questions = SharedQuestions(objects, Shelf.of(home, dataset), dataset.content)
 
     async def exchange_questions(self, warn: Warn) -> None:
         """Bring home the questions it lacks, and let the storage have those it lacks.

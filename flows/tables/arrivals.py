@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -22,7 +23,7 @@ from flows.tables.gate import GateRule, refusals
 from flows.tables.neighbours import Sketch, sketch_dataset
 from flows.tables.profiling import profile_dataset
 
-_VERSION = 1
+_VERSION = 2
 """Part of the cache key: a new judgement makes a new one."""
 
 
@@ -53,7 +54,7 @@ class DatasetWork:
 
     Attributes:
         source: Who listed it.
-        reference: What to fetch.
+        reference: What to fetch, and by which rules it is to be read.
         incoming: Folder of the working folders; on the file system of the datasets.
         limits: What it may cost.
         rule: The gate.
@@ -78,8 +79,9 @@ class DatasetWork:
 
     @property
     def key(self) -> str:
-        """What decides the outcome: the reference with its version, the limits and the gate."""
-        parts = (self.reference.id, self.reference.version, self.limits.model_dump_json(), self.rule.model_dump_json())
+        """What decides the outcome: the reference with its version, the limits, the gate and the rules for reading."""
+        parts = [self.reference.id, self.reference.version, self.limits.model_dump_json(), self.rule.model_dump_json()]
+        parts += [json.dumps(part, sort_keys=True) for part in self.reference.facts.reading.parts()]
         digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return f"download-v{_VERSION}-{digest}"
 
@@ -102,9 +104,8 @@ class DatasetWork:
 
     async def _judge(self, fetched: Fetched) -> Arrival:
         self.phase("waiting for a sandbox")
-        async with self.pool.open(
-            fetched.path, slug=slug_of(Path(self.reference.name or self.reference.id))
-        ) as sandbox:
+        slug, rules = slug_of(Path(self.reference.name or self.reference.id)), self.reference.facts.reading
+        async with self.pool.open(fetched.path, slug=slug, rules=rules) as sandbox:
             self.phase("profiling")
             async with await sandbox.session() as session:
                 profile = await profile_dataset(session)

@@ -7,13 +7,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field, PlainSerializer, ValidationError
 
 from blocks.frozen import Frozen
 from blocks.newer import known_version, newer_version, newer_words
 from blocks.replaced import replacing
 from blocks.sandboxes.models import LoadedDataset
+from blocks.sandboxes.reading import ReadingRules
 from blocks.sources.models import Fetched, Reference
+from flows.tables.dataset import joined_notes
 from flows.tables.neighbours import Sketch
 from flows.tables.profiling import DatasetProfile
 
@@ -46,7 +48,14 @@ class DownloadCard(Frozen):
     """What the columns mean, by name, where the source says so."""
     warnings: tuple[str, ...] = ()
     """What was odd about the file when it was read."""
+    reading: Annotated[ReadingRules, PlainSerializer(ReadingRules.given_rules)] = ReadingRules()
+    """The rules it was read by, where any were given: later runs read it the same way."""
     profile: DatasetProfile
+
+    @property
+    def content(self) -> str:
+        """Identity of the table, as `flows.tables.dataset.Dataset` has it."""
+        return self.reading.content(self.sha256)
 
 
 class NewerCard(NamedTuple):
@@ -62,7 +71,11 @@ class NewerCard(NamedTuple):
 
 
 def card_of(
-    reference: Reference, fetched: Fetched, loaded: LoadedDataset, profile: DatasetProfile, now: datetime
+    reference: Reference,
+    fetched: Fetched,
+    loaded: LoadedDataset,
+    profile: DatasetProfile,
+    now: datetime,
 ) -> DownloadCard:
     """The card of a table that has arrived; a stranger's words are cut to a sensible length."""
     facts = fetched.facts
@@ -81,8 +94,9 @@ def card_of(
         delimiter=loaded.delimiter,
         rows=profile.rows,
         column_count=profile.columns,
-        columns=facts.column_notes,
+        columns=joined_notes(facts.column_notes, loaded.column_notes),
         warnings=loaded.warnings,
+        reading=reference.facts.reading,
         profile=profile,
     )
 

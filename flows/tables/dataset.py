@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +21,7 @@ from blocks.sandboxes.reading import ReadingRules
 
 CARD_VERSION = 1
 """The newest schema version of a `dataset.json` that is read here: a newer one may say how the table is to be read."""
+NO_RULES = ReadingRules()
 MAX_BYTES = 2**30
 """Largest file taken by default, bytes; the sandbox has its own, equal limit."""
 
@@ -40,7 +41,7 @@ class DatasetCard(BaseModel):
     url: str = ""
     columns: dict[str, str] = {}
     """What the columns mean, by name."""
-    reading: ReadingRules = ReadingRules()
+    reading: ReadingRules = NO_RULES
     """How the file is to be read, where that is not to be found out."""
 
 
@@ -60,21 +61,39 @@ class Dataset(Frozen):
     tags: tuple[str, ...] = ()
     url: str = ""
     column_notes: dict[str, str] = Field(default_factory=dict)
-    reading: ReadingRules = ReadingRules()
+    reading: ReadingRules = NO_RULES
+    overruled: str = ""
+    """Which rules of its dataset.json others, given to the run, stand in place of: a sentence, or nothing."""
+    notes: tuple[str, ...] = ()
+    """What was noticed when the file was read: plain sentences, known once it was."""
 
     @property
     def content(self) -> str:
         """Identity of the table: of the file and of the rules it is read by; the key itself where no rule is given."""
         return self.reading.content(self.key)
 
+    @property
+    def how_read(self) -> tuple[str, ...]:
+        """What decides how the table looks beside the file: the rules given and what was noticed, in sentences."""
+        rules = self.reading.sentence()
+        return (rules, *self.notes) if rules else self.notes
 
-def read_dataset(path: Path, *, slug: str | None = None, max_bytes: int = MAX_BYTES) -> Dataset:
+    @property
+    def stem(self) -> str:
+        """What the names of its files in a home begin with."""
+        return file_stem(self.slug, self.content)
+
+
+def read_dataset(
+    path: Path, *, slug: str | None = None, max_bytes: int = MAX_BYTES, reading: ReadingRules = NO_RULES
+) -> Dataset:
     """Make the record of a CSV file, or of a folder that holds `data.csv`.
 
     Args:
         path: The file or folder.
         slug: Its short name; by default one made of the file's name.
         max_bytes: Largest file taken, bytes.
+        reading: Rules the run was given; each stands in place of what dataset.json says.
 
     Returns:
         The record; nothing of the table itself is parsed here.
@@ -111,7 +130,8 @@ def read_dataset(path: Path, *, slug: str | None = None, max_bytes: int = MAX_BY
         tags=card.tags,
         url=card.url,
         column_notes=card.columns,
-        reading=card.reading,
+        reading=reading.over(card.reading),
+        overruled=_overruled(file, reading, card.reading),
     )
 
 
@@ -124,16 +144,47 @@ def slug_of(file: Path) -> str:
     return slug or "table-" + hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
+def file_stem(slug: str, content: str) -> str:
+    """What the names of a dataset's files begin with: two of one name have files of their own.
+
+    Args:
+        slug: Its short name; where that has the digits already, they are not added again.
+        content: `Dataset.content`.
+    """
+    digits = f"-{content[:8]}"
+    return slug if slug.endswith(digits) else f"{slug[:71]}{digits}"
+
+
+def joined_notes(said: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    """What a card says of columns, and behind it what was found in the file, by name."""
+    notes = dict(said)
+    for name, note in found.items():
+        own = notes.get(name, "")
+        notes[name] = f"{own}; {note}" if own and note not in own else own or note
+    return notes
+
+
 def with_distinct_slugs(datasets: Iterable[Dataset]) -> list[Dataset]:
     """The datasets in order, each content once; different contents under one slug get a piece of their key added."""
-    unique = list({dataset.key: dataset for dataset in datasets}.values())
+    unique = list({dataset.content: dataset for dataset in datasets}.values())
     slugs = [dataset.slug for dataset in unique]
     return [
-        dataset.model_copy(update={"slug": f"{dataset.slug[:71]}-{dataset.key[:8]}"})
+        dataset.model_copy(update={"slug": f"{dataset.slug[:71]}-{dataset.content[:8]}"})
         if slugs.count(dataset.slug) > 1
         else dataset
         for dataset in unique
     ]
+
+
+def _overruled(file: Path, given: ReadingRules, own: ReadingRules) -> str:
+    """A sentence for the rules of a card that are not followed; empty where there is none."""
+    both = given.given_rules().keys() & own.given_rules().keys()
+    others = {name for name in both if getattr(given, name) != getattr(own, name)}
+    if not others:
+        return ""
+    now = ReadingRules.model_validate(given.model_dump(include=others)).words()
+    before = ReadingRules.model_validate(own.model_dump(include=others)).words()
+    return f"{file} is read by {'; '.join(now)}, as given, and not by {'; '.join(before)}, as its dataset.json has it."
 
 
 def _data_file(path: Path) -> Path:
@@ -169,6 +220,9 @@ def _card(file: Path) -> DatasetCard:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        if first["type"] == "extra_forbidden":
+            rules = f"the rules are {', '.join(ReadingRules.model_fields)}"
+            raise DatasetError(f"{file}: {where} is no rule for reading a file; {rules}.", remedy) from error
         raise DatasetError(f"{file} is not a dataset card: {where}: {first['msg']}.", remedy) from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file} is not valid JSON.", remedy) from error

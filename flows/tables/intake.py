@@ -14,6 +14,7 @@ from blocks.sources.models import MIB, FetchLimits
 from blocks.specs import PoolSpec
 from flows.runs.options import RuntimeOptions
 from flows.tables.gate import GateRule
+from flows.tables.reading import NO_RULES, Reading
 
 
 class _Fetching(Frozen):
@@ -36,6 +37,8 @@ class _Fetching(Frozen):
 
 class DownloadOptions(RuntimeOptions, _Fetching):
     """How datasets are fetched and judged."""
+
+    reading: Reading = NO_RULES
 
     def limits(self) -> FetchLimits:
         """What a dataset may cost."""

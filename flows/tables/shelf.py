@@ -6,11 +6,13 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from blocks.digests import file_digest
 from blocks.held import FileLock
+from blocks.sandboxes.reading import ReadingRules
 from blocks.sources.models import PACKED_ENDINGS, TABLE_ENDINGS, Reference
 from flows.tables.arrivals import Arrival, is_staged
 from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, NewerCard, newer_card, read_card, read_sketch
@@ -74,11 +76,26 @@ class Shelf:
         if self.folder.is_dir():
             yield from filter(None, map(newer_card, sorted(self.folder.iterdir())))
 
+    @cached_property
+    def _rules(self) -> dict[str, ReadingRules]:
+        """By which rules each source's file was read, when this was first asked."""
+        return {kept.card.source: kept.card.reading for kept in self.kept()}
+
+    def ruled(self, reference: Reference, given: ReadingRules) -> Reference:
+        """The reference with the rules for reading its file: as given, else as its own card says, else as before.
+
+        Raises:
+            UserError: The rules do not fit together.
+        """
+        facts = reference.facts
+        reading = given.over(facts.reading).over(self._rules.get(reference.id, ReadingRules()))
+        return reference.model_copy(update={"facts": facts.model_copy(update={"reading": reading})})
+
     def holding(self, reference: Reference) -> Kept | None:
-        """The dataset of that reference, in its version where one is known, with its bytes intact."""
+        """The dataset of that reference, in its version where one is known, read by its rules, its bytes intact."""
         for kept in self.kept():
             same = kept.card.source == reference.id and reference.version in ("", kept.card.version)
-            if same and self._intact(kept):
+            if same and kept.card.reading == reference.facts.reading and self._intact(kept):
                 return kept
         return None
 
@@ -89,7 +106,7 @@ class Shelf:
             return None
         others = [kept for kept in self.kept() if kept.card.source != card.source]
         for kept in others:
-            if kept.card.sha256 == card.sha256:
+            if kept.card.content == card.content:
                 return Twin(kept.slug, "the same bytes")
         near = nearest(sketch, ((kept.slug, kept.sketch) for kept in others if kept.sketch is not None))
         return Twin(near[0], near[1].sentence()) if near else None

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from blocks.sandboxes.reading import ReadingRules
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
-from flows.tables.dataset import Dataset, read_dataset, slug_of, with_distinct_slugs
+from flows.tables.dataset import NO_RULES, Dataset, read_dataset, slug_of, with_distinct_slugs
+from flows.tables.opening import Table
+from flows.verification.former import former_files
+from flows.verification.prompts import Task
 from flows.verification.records import EpisodePlan
 from flows.verification.solving import SolveConfig
 
@@ -41,20 +45,24 @@ class Job(NamedTuple):
         return path
 
 
-def with_slugs(jobs: Sequence[Job]) -> list[Job]:
+def with_slugs(jobs: Sequence[Job], reading: ReadingRules = NO_RULES) -> list[Job]:
     """The jobs, each content once, with names of their own where two datasets would share one.
 
     A dataset that cannot be read, whatever the reason, is left as it is, to be told of when its turn comes.
+
+    Args:
+        jobs: In the order given.
+        reading: Rules for reading that the run was given.
     """
     readable: dict[str, tuple[Job, Dataset]] = {}
     others: list[Job] = []
     for job in jobs:
         try:
-            dataset = read_dataset(Path(job.dataset))
+            dataset = read_dataset(Path(job.dataset), reading=reading)
         except Exception:  # One bad dataset never stops the others.
             others.append(job)
         else:
-            readable.setdefault(dataset.key, (job, dataset))
+            readable.setdefault(dataset.content, (job, dataset))
     named = with_distinct_slugs(dataset for _, dataset in readable.values())
     return [
         job._replace(slug=dataset.slug) for (job, _), dataset in zip(readable.values(), named, strict=True)
@@ -68,9 +76,10 @@ class Asked(NamedTuple):
     problems: tuple[str, ...]
 
 
-def own_questions(home: Path, slug: str) -> Path:
-    """Where the question flow leaves a dataset's questions."""
-    return home / "questions" / f"{slug}.jsonl"
+def own_questions(home: Path, dataset: Dataset) -> Path:
+    """Where the question flow leaves a dataset's questions; a file of an earlier release, while there is no other."""
+    own = home / "questions" / f"{dataset.stem}.jsonl"
+    return own if own.exists() else next(iter(former_files(own.parent, dataset)), own)
 
 
 def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], home: Path) -> Asked:
@@ -84,32 +93,51 @@ def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], ho
     """
     questions = [question_from_text(text) for text in ask]
     problems: tuple[str, ...] = ()
-    own = own_questions(home, dataset.slug)
+    own = own_questions(home, dataset)
     # Where no candidate was kept the file is empty: nothing is asked, and nothing is wrong with it.
     if file is None and not questions and own.exists() and own.stat().st_size:
         file = own
+    former = file == own and own.stem != dataset.stem  # Of all datasets that had this name.
     if file is not None:
         read = read_questions(file)
-        strangers = [each for each in read.questions if each.dataset_key not in (None, dataset.key)]
-        questions += [each for each in read.questions if each.dataset_key in (None, dataset.key)]
+        strangers = [each for each in read.questions if each.dataset_key not in (None, dataset.content)]
+        questions += [each for each in read.questions if each.dataset_key in (None, dataset.content)]
         problems = (
             *map(str, read.problems),
-            *(f"{file}: {each.id} was made for another dataset, or for an earlier state of it." for each in strangers),
+            *([_left_out(file, [each.id for each in strangers])] if strangers and not former else []),
         )
-    unique = {question.key(dataset.key): question for question in questions}
+    unique = {question.key(dataset.content): question for question in questions}
     return Asked(tuple(unique.values()), problems)
 
 
+def _left_out(file: Path, ids: Sequence[str]) -> str:
+    """Of questions about another table; three are named, the others counted."""
+    named = ", ".join(ids[:3]) + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")
+    were = "was" if len(ids) == 1 else "were"
+    return f"{file}: {named} {were} made for another dataset, an earlier state of it, or other rules for reading it."
+
+
 def plan_questions(
-    questions: Sequence[Question], dataset: Dataset, config: SolveConfig, *, endpoint: str, image_digest: str
+    questions: Sequence[Question],
+    table: Table,
+    config: SolveConfig,
+    *,
+    endpoint: str,
 ) -> list[tuple[Question, EpisodePlan]]:
-    """Each question with its plan."""
+    """Each question with its plan.
+
+    Args:
+        questions: What is asked.
+        table: Of which dataset.
+        config: How.
+        endpoint: Where the model is, as the client names it.
+    """
     return [
         (
             question,
             EpisodePlan.of(
-                question, dataset, config.trace, config.rule,
-                endpoint=endpoint, image_digest=image_digest, program_timeout_s=config.program_timeout_s,
+                Task(question, table.dataset, table.profile), config.trace, config.rule, endpoint=endpoint,
+                image_digest=table.image_digest, limits=table.limits, program_timeout_s=config.program_timeout_s,
             ),
         )
         for question in questions

@@ -13,8 +13,7 @@ from blocks.chat.models import ChatClient
 from blocks.sandboxes.models import Incident, LoadedDataset, SandboxInfo, SandboxLimits
 from flows.questions.records import Question
 from flows.sharing.share import DatasetShare
-from flows.tables.dataset import Dataset
-from flows.tables.profiling import profile_dataset
+from flows.tables.opening import Table
 from flows.verification.batch import plan_questions
 from flows.verification.prompts import Task
 from flows.verification.records import DatasetRef, Episode, EpisodePlan
@@ -54,27 +53,25 @@ class Agenda:
 
 def sort_questions(
     questions: Sequence[Question],
-    dataset: Dataset,
+    table: Table,
     config: SolveConfig,
     store: EpisodeStore,
     *,
     endpoint: str,
-    image_digest: str,
 ) -> Agenda:
     """Find what is already done, by key, in the dataset's own store.
 
     Args:
         questions: What is asked.
-        dataset: Of which dataset.
+        table: Of which dataset.
         config: How.
         store: The dataset's episodes.
         endpoint: Where the model is, as the client names it.
-        image_digest: What the sandbox will be made of.
     """
     finished: list[Episode] = []
     todo: list[tuple[Question, EpisodePlan]] = []
     left: list[tuple[Question, str]] = []
-    for question, plan in plan_questions(questions, dataset, config, endpoint=endpoint, image_digest=image_digest):
+    for question, plan in plan_questions(questions, table, config, endpoint=endpoint):
         episode = store.get(plan.key) if store.finished(plan.key) else None
         if episode is not None:
             finished.append(episode)
@@ -86,44 +83,40 @@ def sort_questions(
 
 
 async def set_out(
-    sandbox: OpenSandbox,
-    dataset: Dataset,
+    table: Table,
     todo: Sequence[tuple[Question, EpisodePlan]],
     config: SolveConfig,
     *,
     client: ChatClient,
     log: logging.Logger,
-    step: Callable[[str, str], None],
+    step: Callable[[str, str, str], None],
 ) -> list[QuestionWork]:
-    """Make work of questions: the table is profiled once for all of them.
+    """Make work of questions.
 
     Args:
-        sandbox: The dataset's sandbox.
-        dataset: The dataset.
+        table: The dataset's table; its sandbox is opened.
         todo: Questions and plans.
         config: How they are answered.
         client: The model.
         log: The dataset's log.
-        step: Told what a question is doing.
+        step: Told the dataset, a question of it, and what that is doing.
 
     Raises:
-        DatasetError: The profile could not be taken.
+        DatasetError: The file is no table that can be loaded.
         SandboxError: The sandbox failed.
     """
+    sandbox = await table.sandbox()
     sessions = Sessions(sandbox, sandbox.limits.max_sessions)
-    async with sessions.open() as session:
-        profile = await profile_dataset(session)
-
     shop = Shop(
         client=client,
         sessions=sessions,
-        task_of=lambda question: Task(question, dataset, profile),
+        task_of=lambda question: Task(question, table.dataset, table.profile),
         config=config,
-        dataset=DatasetRef.of(dataset, sandbox.dataset),
+        dataset=DatasetRef.of(table.dataset, sandbox.dataset),
         sandbox=sandbox.info,
         incidents=partial(incidents_of, sandbox),
         log=log,
-        step=step,
+        step=partial(step, table.dataset.slug),
     )
     return [QuestionWork(question, plan, shop) for question, plan in todo]
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from flows.runs.options import ModelOptions, SandboxOptions
+from flows.tables.reading import NO_RULES, Reading
 from flows.verification.solving import SolveConfig
 from flows.verification.triangulation import TriangulationRule
 
@@ -35,6 +36,8 @@ class _Verifying(ModelOptions):
 
 class EpisodeOptions(SandboxOptions, _Verifying):
     """How questions are answered and verified. The model's options come first in forms and in --help."""
+
+    reading: Reading = NO_RULES
 
     def solve_config(self, model: str) -> SolveConfig:
         """The part that changes answers, for a model as its provider names it."""

@@ -10,15 +10,18 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainSerializer
 
 from blocks.frozen import Frozen
-from blocks.sandboxes.models import LoadedDataset, SandboxInfo, TaggedValue
+from blocks.sandboxes.models import LoadedDataset, SandboxInfo, SandboxLimits, TaggedValue
+from blocks.sandboxes.reading import ReadingRules
 from flows.answers.comparator import COMPARATOR_VERSION
 from flows.questions.records import Question, content_key
-from flows.tables.dataset import Dataset
+from flows.tables.dataset import NO_RULES, Dataset
 from flows.verification.attempts import PromptId, Role, Trace, TraceConfig, UsageTotals
-from flows.verification.prompts import prompt_id
+from flows.verification.prompts import Task, opening_digest, prompt_id
 from flows.verification.provenance import CodeVersion, code_version
 from flows.verification.triangulation import TriangulationRule
 from flows.verification.verdicts import Verdict
@@ -34,6 +37,9 @@ class EpisodePlan(Frozen):
     endpoint: str
     """Where the model is asked, as the model client names it: the same name elsewhere may be another model."""
     prompt: PromptId
+    opening: str = ""
+    """Digest of what attempts begin with, as it is sent: the question, the table as it is described, the hint, the
+    tools; empty in episodes of earlier releases."""
     planned: int
     """Independent traces the rule asks for; 1 where the answer is known."""
     equal: bool = False
@@ -41,6 +47,8 @@ class EpisodePlan(Frozen):
     accept: str
     """The loosest tier at which answers count as the same."""
     image_digest: str
+    limits: dict[str, Any] = Field(default_factory=dict)
+    """Of the sandbox, those that can change an outcome; empty in episodes of earlier releases."""
     comparator_version: str
     program_timeout_s: float | None = None
     """Wall clock of the reference program, seconds; None where there is none."""
@@ -48,36 +56,39 @@ class EpisodePlan(Frozen):
     @classmethod
     def of(
         cls,
-        question: Question,
-        dataset: Dataset,
+        task: Task,
         config: TraceConfig,
         rule: TriangulationRule,
         *,
         endpoint: str,
         image_digest: str,
+        limits: SandboxLimits,
         program_timeout_s: float | None = None,
     ) -> EpisodePlan:
         """The plan for a question under a configuration.
 
         Args:
-            question: The question.
-            dataset: Its dataset.
+            task: The question, its dataset as it was read, and the table's profile.
             config: How attempts are made.
             rule: How the vote is held; whether traces are launched in waves changes only what they cost.
             endpoint: Where the model is asked.
             image_digest: What the sandbox is made of.
+            limits: What its sessions may use.
             program_timeout_s: Wall clock of a reference program, seconds.
         """
+        question = task.question
         known = question.has_ground_truth
         return cls(
-            question_key=question.key(dataset.key),
+            question_key=question.key(task.dataset.content),
             config=config,
             endpoint=endpoint,
             prompt=prompt_id(config),
+            opening=opening_digest(task, config),
             planned=1 if known else rule.planned(question.difficulty, hinted=question.hinted),
             equal=not known and not question.hinted,
             accept=rule.accept,
             image_digest=image_digest,
+            limits=limits.deciding(),
             program_timeout_s=program_timeout_s if question.reference_program is not None else None,
             comparator_version=COMPARATOR_VERSION,
         )
@@ -85,8 +96,11 @@ class EpisodePlan(Frozen):
     @property
     def key(self) -> str:
         """The episode key."""
-        # Only where it is so: the keys of all other episodes stay what they were.
-        return content_key("episode/1", self.model_dump(mode="json", exclude=None if self.equal else {"equal"}))
+        if self.opening:
+            return content_key("episode/2", self.model_dump(mode="json"))
+        # As an earlier release made it, which had all traces equal only where it says so.
+        left = {"opening", "limits"} if self.equal else {"opening", "limits", "equal"}
+        return content_key("episode/1", self.model_dump(mode="json", exclude=left))
 
 
 class DatasetRef(Frozen):
@@ -94,6 +108,9 @@ class DatasetRef(Frozen):
 
     slug: str
     key: str
+    """sha256 of the file."""
+    content: str = ""
+    """Identity of the table that the file becomes by the rules for reading; empty where none was given: the key."""
     file: str
     bytes: int
     rows: int
@@ -101,10 +118,20 @@ class DatasetRef(Frozen):
     encoding: str
     delimiter: str
     warnings: tuple[str, ...] = ()
+    """What was noticed when the file was read."""
+    reading: Annotated[ReadingRules, PlainSerializer(ReadingRules.given_rules)] = NO_RULES
+    """The rules for reading it that were given."""
+    column_notes: dict[str, str] = Field(default_factory=dict)
+    """What the columns mean, by name: what the card says, and units and formats found in the file."""
     title: str = ""
     description: str = ""
     licence: str = ""
     source: str = ""
+
+    @property
+    def table(self) -> str:
+        """Identity of the table, `Dataset.content`."""
+        return self.content or self.key
 
     @classmethod
     def of(cls, dataset: Dataset, loaded: LoadedDataset) -> DatasetRef:
@@ -112,6 +139,7 @@ class DatasetRef(Frozen):
         return cls(
             slug=dataset.slug,
             key=dataset.key,
+            content=dataset.content if dataset.reading.given else "",
             file=dataset.path.name,
             bytes=dataset.bytes,
             rows=loaded.rows,
@@ -119,6 +147,8 @@ class DatasetRef(Frozen):
             encoding=loaded.encoding,
             delimiter=loaded.delimiter,
             warnings=loaded.warnings,
+            reading=dataset.reading,
+            column_notes=dataset.column_notes,
             title=dataset.title,
             description=dataset.description,
             licence=dataset.licence,

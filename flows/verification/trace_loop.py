@@ -183,12 +183,10 @@ class _Attempt:
         self._window = 1
         self.sampling = _sampling(config.sampling, index)
         self.turns: list[Turn] = []
-        opening = prompts.task_message(task.question, hint)
-        # A hint always gets its own span, so what stands after it is not taken for hint.
-        content = opening.text + prompts.turns_left(config.max_turns, config)
+        system, first = prompts.opening(task, config, hint)
         self.messages = [
-            RecordedMessage(role="system", content=prompts.system_prompt(task, config)),
-            RecordedMessage(role="user", content=content, hint_span=opening.hint_span),
+            RecordedMessage(role="system", content=system),
+            RecordedMessage(role="user", content=first.text, hint_span=first.hint_span),
         ]
 
     async def run(self, on_turn: Callable[[Turn], None]) -> _End:

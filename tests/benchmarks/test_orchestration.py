@@ -22,6 +22,7 @@ from flows.runs.logs import dataset_log
 from flows.samples.recording import JOURNAL
 from flows.sharing.share import HomeShare
 from flows.tables.dataset import read_dataset
+from flows.tables.opening import table_of
 from flows.verification.desk import Keeper, set_out, sort_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.store import EpisodeStore
@@ -79,14 +80,12 @@ async def _bare(dataset: Path, questions: Path, options: EpisodeOptions) -> int:
     """What the flow does, without flows, tasks, artifacts and a display."""
     record, home = read_dataset(dataset), settings().home
     async with workbench(options.pool(), options.model_spec(JOURNAL)) as bench:
-        config, image = options.solve_config(bench.model), await bench.pool.runtime.identity()
+        config = options.solve_config(bench.model)
         with EpisodeStore(home / "episodes" / "bare.jsonl") as store, dataset_log(home / "logs", "bare") as log:
             asked = read_questions(questions).questions
-            agenda = sort_questions(asked, record, config, store, endpoint=bench.endpoint, image_digest=image)
-            async with bench.pool.open(record.path) as sandbox:
-                work = await set_out(
-                    sandbox, record, agenda.todo, config, client=bench.client, log=log, step=lambda *_: None
-                )
+            async with table_of(bench.pool, record, home) as table:
+                agenda = sort_questions(asked, table, config, store, endpoint=bench.endpoint)
+                work = await set_out(table, agenda.todo, config, client=bench.client, log=log, step=lambda *_: None)
                 free, keeper = (
                     asyncio.Semaphore(options.parallel_questions),
                     Keeper(store, HomeShare(None, home).of(record)),

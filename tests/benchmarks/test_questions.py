@@ -21,11 +21,12 @@ from flows.answers.answers import parse_answer, parse_reference
 from flows.answers.comparator import compare
 from flows.generation.generating import generate
 from flows.generation.recipes import Recipe, Source
-from flows.generation.workplace import open_workplace
+from flows.generation.workplace import workplace_at
 from flows.questions.proving import SHUFFLE
 from flows.questions.records import Question
 from flows.samples import SLUGS, dataset_folder
 from flows.tables.dataset import read_dataset
+from flows.tables.opening import table_of
 from tests.benchmarks.report import Row, print_table
 from tests.benchmarks.sizes import size
 
@@ -67,7 +68,7 @@ def tables() -> list[Path]:
     return found
 
 
-async def made_of(path: Path) -> Outcome:
+async def made_of(path: Path, home: Path) -> Outcome:
     """Generate from both sources, then check every answer in a sandbox of its own."""
     record = read_dataset(path)
     limits = SandboxLimits(max_sessions=PARALLEL + 1)
@@ -75,7 +76,8 @@ async def made_of(path: Path) -> Outcome:
     questions: list[Question] = []
     made: dict[str, int] = {}
     proposed = 0
-    async with open_workplace(pool, record, parallel=PARALLEL) as place:
+    async with table_of(pool, record, home) as table:
+        place = await workplace_at(table, parallel=PARALLEL)
         shape = f"{place.profile.rows:,} x {place.profile.columns:,}"
         started = time.perf_counter()
         for source in SOURCES:
@@ -115,8 +117,8 @@ async def answers(sandbox: Sandbox, questions: list[Question], *, shuffled: bool
     return list(await asyncio.gather(*map(one, questions)))
 
 
-async def test_real_tables() -> None:
-    outcomes = [await made_of(path) for path in tables()]
+async def test_real_tables(tmp_path: Path) -> None:
+    outcomes = [await made_of(path, tmp_path) for path in tables()]
     rows = [
         Row(
             f"{each.name}, {each.shape}",

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from blocks.chat.endpoints import parse_model
-from blocks.sandboxes import ProcessRuntime
+from blocks.sandboxes import ProcessRuntime, SandboxPool
 from flows.questions.files import read_questions
 from flows.tables.dataset import read_dataset
+from flows.tables.opening import table_of
 from flows.verification.batch import plan_questions
 from flows.verification.options import EpisodeOptions
 from flows.verification.records import DatasetRef, make_episode
@@ -40,12 +41,15 @@ async def _finished_home(folder: Path, count: int) -> list[str]:
     lines = [json.dumps({"text": f"How many rows, {number}?", "answer": {"type": "int"}}) for number in range(count)]
     question_file.write_text("\n".join(lines) + "\n")
     dataset, options = read_dataset(dataset_file), EpisodeOptions(model="m", base_url=ENDPOINT)
-    plans = plan_questions(
-        read_questions(question_file).questions, dataset, options.solve_config("m"),
-        endpoint=parse_model("m", ENDPOINT).endpoint.id, image_digest=await ProcessRuntime().identity(),
-    )  # fmt: skip
+    pool = SandboxPool(ProcessRuntime(), limits=options.limits())
+    async with table_of(pool, dataset, folder / "home") as table:
+        plans = plan_questions(
+            read_questions(question_file).questions, table, options.solve_config("m"),
+            endpoint=parse_model("m", ENDPOINT).endpoint.id,
+        )  # fmt: skip
+    await pool.close()
     traces = await attempts(WORK, *([(block("submit(4)"),)] * 3))
-    with EpisodeStore(folder / "home" / "episodes" / f"{dataset.slug}.jsonl") as store:
+    with EpisodeStore(folder / "home" / "episodes" / f"{dataset.stem}.jsonl") as store:
         for question, plan in plans:
             about = DatasetRef.of(dataset, LOADED)
             verdict = verdict_of(question, traces)

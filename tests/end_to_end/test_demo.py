@@ -17,6 +17,7 @@ from flows.samples import SLUGS
 from flows.samples.recording import JOURNAL
 from flows.verification.records import Episode
 from flows.verification.store import read_episodes
+from tests.support.dataset_files import file_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_home"), pytest.mark.timeout(600)]
 
@@ -53,7 +54,7 @@ def command(home: Path, *words: str, **environment: str) -> subprocess.Completed
 
 
 def episodes(home: Path) -> list[Episode]:
-    return [episode for slug in SLUGS for episode in read_episodes(home / "episodes" / f"{slug}.jsonl")]
+    return [episode for slug in SLUGS for episode in read_episodes(file_of(home / "episodes", slug))]
 
 
 def check_demo(home: Path, done: subprocess.CompletedProcess[str]) -> None:
@@ -95,7 +96,7 @@ def test_demo_makes_no_connection_that_leaves_the_machine_and_keeps_what_is_done
     # Should the episode files be lost, the results that Prefect has kept make them again.
     before = {episode.episode_id: episode.verdict for episode in episodes(home)}
     for slug in SLUGS:
-        (home / "episodes" / f"{slug}.jsonl").unlink()
+        file_of(home / "episodes", slug).unlink()
     assert run(home, "--runtime", "process").returncode == 0
     assert {episode.episode_id: episode.verdict for episode in episodes(home)} == before
 

@@ -16,6 +16,7 @@ import pytest
 
 from flows.verification.records import Episode
 from flows.verification.store import read_episodes
+from tests.support.dataset_files import file_of
 from tests.support.hosts import Hosts, Sampler
 from tests.support.machine import FLOW_IMAGE
 from tests.support.model_answers import Answer, Ask
@@ -80,7 +81,7 @@ def order(model: ModelServer, *tables: str) -> dict[str, Any]:
 
 
 def episodes(hosts: Hosts, *tables: str) -> dict[str, list[Episode]]:
-    return {table: list(read_episodes(hosts.home / "episodes" / f"{table}.jsonl")) for table in tables}
+    return {table: list(read_episodes(file_of(hosts.home / "episodes", table))) for table in tables}
 
 
 def test_two_runs_in_containers_make_episodes_and_never_pass_the_cap(hosts: Hosts, model: ModelServer) -> None:

@@ -16,6 +16,7 @@ from flows.questions.records import Question
 from flows.samples import dataset_folder
 from flows.verification.store import read_episodes
 from tests.support.command_home import Home
+from tests.support.dataset_files import file_of
 from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
@@ -70,7 +71,8 @@ def made(home: Home) -> tuple[Question, ...]:
 
 
 def report(home: Home) -> list[dict[str, Any]]:
-    sources: list[dict[str, Any]] = json.loads((home.path / "questions" / f"{SLUG}.report.json").read_text())["sources"]
+    text = file_of(home.path / "questions", SLUG, ".report.json").read_text()
+    sources: list[dict[str, Any]] = json.loads(text)["sources"]
     return sources
 
 
@@ -84,7 +86,7 @@ def test_a_models_questions_are_made_once_and_become_episodes(prefect_server: Pr
         assert {question.text for question in questions} == {HEAVY["question"], UNSEXED["question"]}
         assert not any(question.has_ground_truth for question in questions)
         assert [each["reason"] for source in report(home) for each in source["refused"]] == ["wording"]
-        (line,) = (home.path / "questions" / f"{SLUG}.llm.model.jsonl").read_text().splitlines()
+        (line,) = file_of(home.path / "questions", SLUG, ".llm.model.jsonl").read_text().splitlines()
         conversation = json.loads(line)
         assert conversation["kind"] == "exploration"
         assert "it does not say how the answer is rounded" in conversation["messages"][-3]["content"]
@@ -95,7 +97,7 @@ def test_a_models_questions_are_made_once_and_become_episodes(prefect_server: Pr
         assert model.tally.asked.total() == calls
 
         home.run("episode", PENGUINS, *by_model(model))
-    episodes = list(read_episodes(home.path / "episodes" / f"{SLUG}.jsonl"))
+    episodes = list(read_episodes(file_of(home.path / "episodes", SLUG)))
     assert [episode.verdict.verdict for episode in episodes] == ["verified", "verified"]
 
 
@@ -125,7 +127,7 @@ def test_template_questions_get_words_that_lead_to_their_answers(prefect_server:
         kept = before.text == spoilt
         assert question.text == (before.text if kept else new[before.text])
         assert question.ground_truth == before.ground_truth
-    tried = [json.loads(line) for line in (home.path / "questions" / f"{SLUG}.template.model.jsonl").open()]
+    tried = [json.loads(line) for line in file_of(home.path / "questions", SLUG, ".template.model.jsonl").open()]
     assert sorted(each["tried"][0]["reason"] for each in tried) == ["another_answer", *["kept"] * 5]
 
 

@@ -20,6 +20,7 @@ from blocks.chat.schema import breakers
 from flows.questions.files import read_questions
 from flows.verification.store import read_episodes
 from tests.support.chat import ask, opened
+from tests.support.dataset_files import file_of
 from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
@@ -89,8 +90,8 @@ def test_a_night_downloads_asks_within_its_budget_and_goes_on_the_next(
         code, said = night(model, str(table), "--most-questions", "2")
         assert code == 0, said
         assert "of 2 questions verified; datasets: 1 worked on." in said
-        assert len(read_questions(home / "questions" / "sales.jsonl").questions) == 3
-        assert len(list(read_episodes(home / "episodes" / "sales.jsonl"))) == 2
+        assert len(read_questions(file_of(home / "questions", "sales")).questions) == 3
+        assert len(list(read_episodes(file_of(home / "episodes", "sales")))) == 2
 
         (home / "datasets" / "empty").mkdir()
         (home / "datasets" / "empty" / "data.csv").write_text("")
@@ -100,7 +101,7 @@ def test_a_night_downloads_asks_within_its_budget_and_goes_on_the_next(
         assert "! sales waits: scripted at http://127.0.0.1" in said, "its questions are made, the model is waited for"
         assert "of 1 questions verified; datasets: 1 worked on, 1 failed." in said
         assert "data.csv is empty" in said
-        assert len(list(read_episodes(home / "episodes" / "sales.jsonl"))) == 3
+        assert len(list(read_episodes(file_of(home / "episodes", "sales")))) == 3
 
         asked = len(model.asks)
         code, said = night(model, "--hours", "0.000001")

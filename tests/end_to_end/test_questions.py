@@ -13,6 +13,7 @@ from flows.questions.files import read_questions
 from flows.samples import dataset_folder
 from flows.verification.store import read_episodes
 from tests.support.command_home import Home
+from tests.support.dataset_files import file_of
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
@@ -38,7 +39,7 @@ def test_every_source_makes_its_questions_and_each_has_its_truth(calm: Home) -> 
         assert all(len(made) == 15 for made in by_source.values()), {k: len(v) for k, v in by_source.items()}
         assert all(q.ground_truth is not None and q.reference_program and q.dataset_key for q in read.questions)
         assert {q.difficulty for q in read.questions} == {"easy", "medium", "hard", "very_hard"}
-        report = json.loads(calm.file(slug).with_suffix("").with_suffix(".report.json").read_text())
+        report = json.loads(calm.file(slug).with_suffix(".report.json").read_text())
         assert {source["source"] for source in report["sources"]} == {"template", "program"}
         assert all(refusal["detail"] for source in report["sources"] for refusal in source["refused"])
 
@@ -82,7 +83,7 @@ def test_what_repeats_a_benchmark_is_left_out(calm: Home, prefect_server: Prefec
     home = Home(tmp_path / "home", prefect_server)
     home.run("question", CO2, "--source", "template", "--per-source", "15", "--benchmarks", str(tmp_path / "bench"))
     assert known.text not in {question.text for question in read_questions(home.file("co2")).questions}
-    report = json.loads((home.path / "questions" / "co2.report.json").read_text())
+    report = json.loads(file_of(home.path / "questions", "co2", ".report.json").read_text())
     dropped = [each for each in report["sources"][0]["refused"] if each["reason"] == "contaminated"]
     assert dropped
     assert all("known.txt, question 1" in each["detail"] for each in dropped)
@@ -116,7 +117,7 @@ def test_episodes_make_questions_first_where_none_is_asked(prefect_server: Prefe
         assert set(model.tally.asked.values()) == {1}, "the next run went on where the budget had ended the first"
     questions = read_questions(home.file("co2")).questions
     assert {question.source for question in questions} == {"template"}
-    episodes = list(read_episodes(home.path / "episodes" / "co2.jsonl"))
+    episodes = list(read_episodes(file_of(home.path / "episodes", "co2")))
     assert len(episodes) == len(questions) > 10
     assert {episode.verdict.verdict for episode in episodes} == {"verified"}, said
     assert all(episode.question.ground_truth is not None for episode in episodes)

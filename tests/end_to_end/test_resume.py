@@ -17,6 +17,7 @@ import pytest
 
 from blocks.replaced import replacing
 from flows.verification.store import read_episodes
+from tests.support.dataset_files import file_of
 from tests.support.model_server import ModelProcess
 from tests.support.prefect_server import PrefectServer
 from tests.support.stores import stored_keys
@@ -101,7 +102,7 @@ class Runs:
 
     def finished(self) -> dict[str, tuple[str, object]]:
         """Question -> (episode id, what it came to)."""
-        path = self.home / "episodes" / f"{self.slug}.jsonl"
+        path = file_of(self.home / "episodes", self.slug)
         return {
             episode.question.id: (episode.episode_id, (episode.verdict.verdict, episode.answer, episode.verdict.votes))
             for episode in read_episodes(path)
@@ -158,7 +159,7 @@ def test_kill_at_random_moments(
 
     tell(allowed, QUESTIONS)
     assert runs.undisturbed() == 0
-    lines = (tmp_path / "killed" / "episodes" / f"{runs.slug}.jsonl").read_bytes().splitlines()
+    lines = file_of(tmp_path / "killed" / "episodes", runs.slug).read_bytes().splitlines()
     doubled = [key for key, count in Counter(json.loads(line)["episode_id"] for line in lines).items() if count > 1]
     assert not doubled, "an episode was written twice"
     assert len(runs.finished()) == QUESTIONS, "an episode was lost"

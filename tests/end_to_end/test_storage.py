@@ -15,6 +15,7 @@ import pytest
 
 from flows.verification.store import read_episodes, read_index
 from tests.support.command_home import ROOT, Home
+from tests.support.dataset_files import file_of
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
@@ -110,13 +111,13 @@ def finished(home: Home) -> dict[str, tuple[object, ...]]:
     """Question -> what it came to."""
     return {
         each.question.id: (each.episode_id, each.verdict.verdict, each.answer, each.verdict.votes)
-        for each in read_episodes(home.path / "episodes" / "numbers.jsonl")
+        for each in read_episodes(file_of(home.path / "episodes", "numbers"))
     }
 
 
 def lines(home: Home) -> int:
     """Whole records in the home's episode file."""
-    return len(read_index(home.path / "episodes" / "numbers.jsonl").entries)
+    return len(read_index(file_of(home.path / "episodes", "numbers")).entries)
 
 
 def stored(s3: S3Server) -> int:
@@ -164,7 +165,7 @@ def test_two_hosts_at_once_end_with_the_union(tmp_path: Path, blocks: PrefectSer
     one.run("episode", *hosts.asking(range(6)))
     assert not model.asks, "what either has finished is asked no more"
     assert finished(one).keys() == {f"q{number}" for number in range(6)}
-    assert lines(one) == (one.path / "episodes" / "numbers.jsonl").read_bytes().count(b"\n") == 6, "nothing is doubled"
+    assert lines(one) == file_of(one.path / "episodes", "numbers").read_bytes().count(b"\n") == 6, "nothing is doubled"
 
 
 def test_a_night_goes_on_with_what_another_host_has_downloaded_and_asked(
@@ -185,7 +186,7 @@ def test_a_night_goes_on_with_what_another_host_has_downloaded_and_asked(
     for path in ("datasets/sales/data.csv", "datasets/sales/dataset.json", "questions/sales.jsonl"):
         assert (other.path / path).read_bytes() == (one.path / path).read_bytes()
     first, all_of_them = (
-        {each.episode_id for each in read_episodes(home.path / "episodes" / "sales.jsonl")} for home in (one, other)
+        {each.episode_id for each in read_episodes(file_of(home.path / "episodes", "sales"))} for home in (one, other)
     )
     assert len(first) == 2
     assert first < all_of_them
@@ -197,7 +198,7 @@ def test_a_night_goes_on_with_what_another_host_has_downloaded_and_asked(
     named = str(third.path / "datasets" / "sales")
     third.run("episode", named, "--traces", "2", "--model", "scripted", "--base-url", model.base_url)
     assert not model.asks
-    assert len(list(read_episodes(third.path / "episodes" / "sales.jsonl"))) == 3
+    assert len(list(read_episodes(file_of(third.path / "episodes", "sales")))) == 3
 
 
 def test_a_storage_that_lets_nobody_in_costs_nothing(tmp_path: Path, blocks: PrefectServer, model: ModelServer) -> None:

@@ -31,6 +31,7 @@ from blocks.sandboxes.holders import holder_of
 from blocks.settings import settings
 from flows.verification.records import Episode
 from flows.verification.store import read_episodes
+from tests.support.dataset_files import file_of
 from tests.support.hosts import ROOT, Hosts
 from tests.support.machine import FLOW_IMAGE
 from tests.support.model_answers import Answer, Ask
@@ -183,7 +184,7 @@ def asked(model: ModelServer, question: str) -> bool:
 
 
 def episodes(home: Path, table: str) -> list[Episode]:
-    return list(read_episodes(home / "episodes" / f"{table}.jsonl"))
+    return list(read_episodes(file_of(home / "episodes", table)))
 
 
 def test_what_a_dead_host_had_begun_the_other_finishes(hosts: TwoHosts, model: ModelServer) -> None:

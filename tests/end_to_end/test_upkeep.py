@@ -23,6 +23,7 @@ from blocks.sandboxes.holders import holder_of
 from blocks.settings import settings
 from flows.verification.records import Episode
 from flows.verification.store import read_episodes
+from tests.support.dataset_files import file_of
 from tests.support.hosts import ROOT, Hosts
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
@@ -153,7 +154,7 @@ def nothing_held() -> Iterator[None]:
 
 
 def episodes(place: Place, table: str) -> list[Episode]:
-    return list(read_episodes(place.home / "episodes" / f"{table}.jsonl"))
+    return list(read_episodes(file_of(place.home / "episodes", table)))
 
 
 def test_a_cancelled_run_takes_its_own_sandboxes_along_and_the_rerun_goes_on(place: Place, model: ModelServer) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.dataset_files import file_of
 from tests.support.prefect_server import PrefectServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,4 +48,4 @@ class Home:
 
     def file(self, slug: str) -> Path:
         """A dataset's question file."""
-        return self.path / "questions" / f"{slug}.jsonl"
+        return file_of(self.path / "questions", slug)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from blocks.sandboxes.models import LoadedDataset, SandboxInfo
+from blocks.sandboxes.models import LoadedDataset, SandboxInfo, SandboxLimits
 from flows.answers.answers import parse_answer
 from flows.questions.records import Question
 from flows.tables.dataset import Dataset
+from flows.tables.profiling import DatasetProfile
 from flows.verification.attempts import Trace, TraceConfig
 from flows.verification.prompts import Task
 from flows.verification.records import DatasetRef, Episode, EpisodePlan, make_episode
@@ -68,11 +69,14 @@ def verdict_of(question: Question, traces: list[Trace]) -> Verdict:
     return verdict
 
 
-def plan_for(question: Question, dataset: Dataset) -> EpisodePlan:
+def plan_for(
+    question: Question, dataset: Dataset, profile: DatasetProfile | None = None, limits: SandboxLimits | None = None
+) -> EpisodePlan:
     """The plan for a question."""
     return EpisodePlan.of(
-        question, dataset, CONFIG, RULE, endpoint="http://127.0.0.1/v1", image_digest=SANDBOX.image_digest
-    )
+        Task(question, dataset, profile or task_on().profile), CONFIG, RULE,
+        endpoint="http://127.0.0.1/v1", image_digest=SANDBOX.image_digest, limits=limits or SandboxLimits(),
+    )  # fmt: skip
 
 
 async def episode_on(text: str = "How many rows are there?", answer: int = 4) -> Episode:

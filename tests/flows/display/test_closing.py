@@ -96,7 +96,7 @@ def test_a_board_without_a_terminal_prints_a_line_for_each_fresh_question() -> N
 
 
 def test_artifacts_take_hostile_text_as_text() -> None:
-    page = dataset_page("cities", [row("a|b", explanation="<b>`|x")], ["file.jsonl:1: |"], ["/x"])
+    page = dataset_page("cities", [row("a|b", explanation="<b>`|x")], ["file.jsonl:1: |"], ["read <b>"], ["/x"])
     cells = next(line for line in page.splitlines() if "a\\|b" in line)
     assert "\\<b\\>\\`\\|x" in cells
     assert artifact_key("dataset", "Straße_1.csv") == "dataset-stra-e-1-csv"

@@ -7,7 +7,7 @@ import pytest
 from flows.generation import prompts
 from flows.verification.attempts import TraceConfig
 
-PINNED = {"2": "08f8ae617a8587475e590e0c39454e11864012fc7b047b404b0d9049eb781a64"}
+PINNED = {"2": "8010a9cf68e9c9dd50edf973118c3bbce2bdd48cfffdaea726ec67b7b3f9b093"}
 
 
 def test_a_changed_text_is_a_new_version() -> None:

@@ -56,7 +56,7 @@ def wording(*texts: str, solve: str = CODE) -> Any:
 
 async def run(place: Workplace, asking: Asking, *questions: Question, benchmarks: Benchmarks | None = None) -> Batch:
     made = batch(*questions)
-    return await reword(made, asking, benchmarks, place, rewording_key(made.key, asking))
+    return await reword(made, asking, benchmarks, place, rewording_key(made.key, asking, "told"))
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -208,4 +208,5 @@ def test_a_changed_number_is_a_loss(one: int, other: int) -> None:
 
 def test_the_key_holds_batch_and_model(asking: Asking) -> None:
     other = asking.model_copy(update={"wordings": 5})
-    assert len({rewording_key("a", asking), rewording_key("b", asking), rewording_key("a", other)}) == 3
+    keys = [("a", asking, "t"), ("b", asking, "t"), ("a", other, "t"), ("a", asking, "u")]
+    assert len({rewording_key(*each) for each in keys}) == 4

@@ -85,7 +85,7 @@ def test_a_file_with_foreign_lines_is_left_alone(shelf: Shelf) -> None:
     with pytest.raises(UserError, match="lines that are no questions"):
         shelf.put(batch("k1", "a"))
     assert shelf.path.read_text().endswith("not a question\n")
-    assert os.listdir(shelf.path.parent) == ["cities.jsonl"], "no half-written file is left"
+    assert os.listdir(shelf.path.parent) == ["cities-aaaaaaaa.jsonl"], "no half-written file is left"
 
 
 def test_a_damaged_report_is_made_anew(shelf: Shelf) -> None:

@@ -23,6 +23,7 @@ from flows.runs.options import ModelOptions
 from flows.sharing.share import HomeShare
 from flows.tables.dataset import read_dataset
 from flows.verification.options import EpisodeOptions
+from tests.support.dataset_files import file_of
 from tests.support.waiting import SECONDS, until
 
 BUILD = "a build"
@@ -55,15 +56,15 @@ class Flows:
     def _write_questions(self, slug: str) -> None:
         (self.home / "questions").mkdir(exist_ok=True)
         lines = [json.dumps({"id": f"q{n}", "text": f"How many of {n}?"}) + "\n" for n in range(3)]
-        (self.home / "questions" / f"{slug}.jsonl").write_text("".join(lines))
+        file_of(self.home / "questions", slug).write_text("".join(lines))
 
     def _answer(self, slug: str, path: str, most: int) -> None:
         (self.home / "episodes").mkdir(exist_ok=True)
         key = read_dataset(Path(path)).key
-        file = self.home / "episodes" / f"{slug}.jsonl"
+        file = file_of(self.home / "episodes", slug)
         before = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         answered = {line["question_key"] for line in before}
-        asked = read_questions(self.home / "questions" / f"{slug}.jsonl").questions
+        asked = read_questions(file_of(self.home / "questions", slug)).questions
         fresh = [q for q in asked if q.key(key) not in answered][:most]
         lines = [
             {

@@ -16,6 +16,7 @@ from flows.display.overview import report_page
 from flows.overview.options import ReportOptions
 from flows.overview.records import DatasetStanding, HomeReport, Line
 from flows.report import _without_a_run, report
+from flows.tables.dataset import read_dataset
 from tests.support.chat import MODEL, ask, opened
 from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
@@ -44,9 +45,10 @@ def put_dataset(home: Path, slug: str, questions: int, verdicts: dict[str, str])
         (home / name).mkdir(exist_ok=True)
     texts = [json.dumps({"id": f"q{n}", "text": f"How many of {n}?"}) for n in range(questions)]
     (home / "questions" / f"{slug}.jsonl").write_text("\n".join(texts) + "\n")
+    key_of_table = read_dataset(folder).key
     episodes = [
         {
-            "episode_id": key, "question": {"id": key}, "question_key": key, "dataset": {"key": slug},
+            "episode_id": key, "question": {"id": key}, "question_key": key, "dataset": {"key": key_of_table},
             "verdict": {"verdict": verdict},
         }
         for key, verdict in verdicts.items()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from blocks.chat.models import Sampling, ToolCall
-from blocks.sandboxes.models import CellResult, Submission
+from blocks.sandboxes.models import CellResult, SandboxLimits, Submission
 from flows.questions.records import AnswerSpec
 from flows.verification.attempts import CellRecord, RecordedMessage, Trace
 from flows.verification.records import Episode, EpisodePlan, make_episode, to_json
@@ -152,7 +152,7 @@ def test_the_key_follows_what_changes_the_answer_and_nothing_else() -> None:
 def test_launching_in_waves_or_at_once_is_the_same_episode() -> None:
     task = task_on()
     plans = [
-        EpisodePlan.of(task.question, task.dataset, CONFIG, rule, endpoint="e", image_digest="d")
+        EpisodePlan.of(task, CONFIG, rule, endpoint="e", image_digest="d", limits=SandboxLimits())
         for rule in (RULE, TriangulationRule(waves=False))
     ]
     assert plans[0].key == plans[1].key

@@ -15,6 +15,8 @@ from blocks.chat.exported import ReplayJournal
 from blocks.chat.journal import Journal
 from blocks.chat.keys import call_key
 from blocks.chat.retry import RetryPolicy
+from blocks.sandboxes import SandboxLimits
+from flows.tables.opening import Table
 from flows.verification.attempts import Role, Trace, TraceConfig, Turn
 from flows.verification.batch import plan_questions
 from flows.verification.records import DatasetRef
@@ -165,7 +167,9 @@ async def test_what_a_refusal_means_for_the_other_questions(
     """Whether they are asked at all, whether this one is tried again in the same run, and what its row says."""
     refusal, words = REFUSALS[place]
     task = task_on()
-    planned = plan_questions([task.question], task.dataset, CONFIG, endpoint="e", image_digest=SANDBOX.image_digest)
+    nothing: Any = None
+    table = Table(task.dataset, task.profile, SANDBOX.image_digest, SandboxLimits(), nothing)
+    planned = plan_questions([task.question], table, CONFIG, endpoint="e")
     ((question, plan),) = planned
 
     class Sandbox:

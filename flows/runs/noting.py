@@ -1,0 +1,35 @@
+"""Telling what was noticed when a dataset's file was read, where a run takes the file up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flows.display.notes import note_lines
+from flows.generation.shelf import made_by_other_rules
+from flows.tables.dataset import Dataset
+
+
+def tell_notes(
+    dataset: Dataset, home: Path, at: str, warn: Callable[[str], None], *logs: Callable[[str], None]
+) -> Dataset:
+    """Tell what was noticed when a dataset's file was read: all of it in the logs, the first of it at once.
+
+    Args:
+        dataset: With its notes.
+        home: TRIGPOINT_HOME, where questions may be that were made by other rules for reading it.
+        at: Where all of it can be read.
+        warn: Told what a user should not miss.
+        logs: Each gets everything.
+
+    Returns:
+        The dataset.
+    """
+    others = [f"{dataset.slug}: {sentence}" for sentence in made_by_other_rules(home, dataset)]
+    overruled = [dataset.overruled, *others] if dataset.overruled else others
+    for sentence in (*overruled, *dataset.how_read):
+        for write in logs:
+            write(f"{dataset.slug}: {sentence}")
+    for line in overruled + note_lines(dataset.slug, dataset.notes, at):
+        warn(line)
+    return dataset

@@ -58,8 +58,9 @@ def episode_index(home: Path, dataset: Dataset) -> Index:
     index = read_index(episode_file(home, dataset))
     found: dict[str, Entry] = {}
     for old in former_files(home / "episodes", dataset):
-        entries = read_index(old).entries
-        found |= {key: entry for key, entry in entries.items() if entry.dataset_key == dataset.content}
+        former = read_index(old)
+        found |= {key: entry for key, entry in former.entries.items() if entry.dataset_key == dataset.content}
+        index = index._replace(newer=former.newer | index.newer, damaged=(*former.damaged, *index.damaged))
     return index._replace(entries=found | index.entries)
 
 
@@ -86,7 +87,7 @@ def _take_episodes(old: Path, new: Path, content: str) -> None:
     ours = [line for line in lines if _episode_of(line) == content]
     if not ours:
         return
-    if len(ours) == sum(1 for line in lines if line.strip()) and not new.exists():
+    if all(_episode_of(line) in (content, "") for line in lines) and not new.exists():
         old.rename(new)
         return
     with EpisodeStore(new) as store:  # It mends what a kill has torn.

@@ -130,7 +130,7 @@ async def night(
 
 async def test_a_note_of_a_newer_version_is_told_and_left_and_the_work_goes_on(tmp_path: Path) -> None:
     put(tmp_path, "alpha", "beta")
-    note = tmp_path / "nights" / "alpha.json"
+    note = tmp_path / "nights" / f"{read_dataset(tmp_path / 'datasets' / 'alpha').stem}.json"
     note.parent.mkdir()
     note.write_text('{"schema_version": 2, "questions": ["in another form"]}')
     before = note.read_bytes()

@@ -92,6 +92,30 @@ _HYPHEN = Parameter(allow_leading_hyphen=True)
 _Mark = Annotated[Annotated[str, Field(max_length=1)] | None, BeforeValidator(_mark), _HYPHEN]
 
 
+_MISSING_ANYWAY = frozenset(
+    [
+        "#N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+    ]
+)
+"""What pandas' `read_csv` reads as missing in every column."""
+
+
 class ReadingRules(Frozen):
     """How a file is to be read; a rule that is not given is found out. In the sandbox: `zygote.rules.Rules`."""
 
@@ -197,8 +221,14 @@ class ReadingRules(Frozen):
         return tuple(told[name] for name in self.given_rules())
 
     def sentence(self) -> str:
-        """The rules that are given in one sentence; empty where none is."""
-        return f"By the rules given: {'; '.join(self.words())}." if self.given else ""
+        """The rules that are given in one sentence; empty where none is.
+
+        Words that pandas, unasked, reads as missing are not told: whoever reads the file with it sees the same.
+        """
+        words = self.model_copy(
+            update={"missing": tuple(word for word in self.missing if word not in _MISSING_ANYWAY)}
+        ).words()
+        return f"By the rules given: {'; '.join(words)}." if words else ""
 
 
 def _shown(mark: str | None) -> str:

@@ -51,3 +51,10 @@ async def test_a_sandbox_reads_by_the_rules(tmp_path: Path) -> None:
     ) as box, await box.session() as session:  # fmt: skip
         assert box.dataset.delimiter == ";"
         assert (await session.run("list(df.columns)")).value == "['a,b', 'c']"
+
+
+def test_what_pandas_does_unasked_is_not_told() -> None:
+    """A prompt's words stay what they were where a card only says what everybody sees."""
+    assert ReadingRules(missing=("NA",)).sentence() == ""
+    assert ReadingRules(missing=("NA", "?")).sentence() == 'By the rules given: read as missing: "?".'
+    assert ReadingRules(missing=("NA",), delimiter=";").sentence().startswith("By the rules given: delimiter")

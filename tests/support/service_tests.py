@@ -144,7 +144,8 @@ class ServiceTests:
 
     def test_the_servers_log_has_no_error_after_two_minutes(self, background: Background) -> None:
         time.sleep(max(0.0, background.began + WATCHED_S - time.monotonic()))
-        assert troubles(background.server.log.read_text(errors="replace"), self.database) == []
+        found = troubles(background.server.log.read_text(errors="replace"), self.database)
+        assert not found, f"{len(found)} errors, the first of them:\n{found[0]}"
 
 
 def troubles(log: str, database: str) -> list[str]:

@@ -50,8 +50,9 @@ def find(text: Text, rules: Rules, max_columns: int) -> Found:
     rules, lines = _without_separator(rules, lines, notes)
     lines = [line for line in lines if line.number not in rules.skip_lines]
     prefix = comment_prefix(lines, rules)
-    comments = [line for line in lines if prefix and line.text.startswith(prefix)]
-    kept = [line for line in lines if line not in comments] if comments else lines
+    comments = _comments(lines, prefix, rules)
+    numbers = {line.number for line in comments}
+    kept = [line for line in lines if line.number not in numbers] if comments else lines
     if not any(line.text.strip() for line in kept):
         raise LoadError("empty", "The file holds nothing but comments and lines that are left out.")
     if rules.delimiter and rules.delimiter != BLANKS and not any(rules.delimiter in line.text for line in kept):
@@ -126,6 +127,19 @@ def _without_separator(rules: Rules, lines: list[Line], notes: list[str]) -> tup
         return rules, lines
     notes.append(f"The first line names the delimiter ({lines[0].text.strip()!r}) and was left out.")
     return (replace(rules, delimiter=named) if rules.delimiter is None else rules), lines[1:]
+
+
+def _comments(lines: Sequence[Line], prefix: str, rules: Rules) -> list[Line]:
+    """Lines that are comments; one within a field in quotation marks is none."""
+    found: list[Line] = []
+    within = False
+    quote = '"' if rules.quote is None else rules.quote
+    for line in lines if prefix else ():
+        if not within and line.text.startswith(prefix):
+            found.append(line)
+        elif quote and line.text.count(quote) % 2:
+            within = not within
+    return found
 
 
 def _from_header(lines: Sequence[Line], rules: Rules) -> Sequence[Line]:
@@ -227,10 +241,15 @@ def _removed(view: memoryview, layout: Layout, dialect: Dialect, rules: Rules, p
     numbers = {number for number in rules.skip_lines if number >= layout.first_line}
     if prefix:
         wanted = re.compile(rb"(?:\A|(?<=[\r\n]))" + re.escape(prefix.encode()) + rb"[^\r\n]*")
-        line, before = layout.first_line, 0
+        line, before, marks = layout.first_line, 0, 0
+        mark = dialect.quote.encode()
         for each in wanted.finditer(view):
-            line += sum(1 for _ in LINE_END.finditer(view[before : each.start()]))
+            passed = view[before : each.start()]
+            line += sum(1 for _ in LINE_END.finditer(passed))
+            marks += bytes(passed).count(mark) if mark else 0
             before = each.start()
+            if marks % 2:
+                continue
             rows = read_rows([Line(line, each[0].decode("utf-8", "replace"))], dialect)
             if rules.comment is None and len(layout.names) > 1 and rows and len(rows[0].fields) == len(layout.names):
                 raise LoadError(

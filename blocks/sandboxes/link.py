@@ -24,6 +24,20 @@ from sandbox_image.zygote.protocol import PROTOCOL_VERSION, Frame, Kind, Protoco
 
 logger = logging.getLogger(__name__)
 
+REMEDIES = {
+    "empty": "Give a CSV file with a header line and at least one row.",
+    "no_columns": "--header-line NUMBER names the line with the column names; 0 says that there is none.",
+    "not_text": "Export the table as CSV.",
+    "encoding": "--encoding NAME says in which encoding it is, such as cp1252, cp1251 or shift_jis.",
+    "too_many_columns": "Take the columns you need into a file of their own.",
+    "ragged": "Mend the line; or --delimiter, --quote and --skip-lines say how the file is read.",
+    "quote": "Mend the line, or say --quote none where quotation marks enclose nothing.",
+    "memory": "Give a sample of its rows.",
+    "format": "",
+    "rules": "Mend the rule, on the command line or in dataset.json.",
+    "other": "Check that it is a plain table; --delimiter, --encoding and --header-line say how it is read.",
+}
+"""What a user can do about a file that is no table, by the reader's reason; `format` says it in its words."""
 UPLOAD_CHUNK = 256 * 1024
 PONG_DEADLINE_S = 10.0
 """A zygote that answers no ping for this long is stuck. It never computes for long once the dataset is loaded."""
@@ -139,12 +153,15 @@ class Link:
             self.fail(Loss("stuck", f"the dataset was not taken within {limits.load_timeout_s:g} s"))
             raise SandboxLost(f"The sandbox was lost: {self.lost.result().reason}.") from error
         except OSError as error:
-            raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+            message = f"{path} cannot be read: {error.strerror or error}."
+            raise DatasetError(message, "Check its permissions.") from error
         frame = await self._within(answer, limits.load_timeout_s, "the dataset was not read in time")
         if frame.kind != Kind.LOADED:
-            raise DatasetError(
-                f"{path.name} cannot be read as a table: {frame.json().get('message', 'no reason given')}"
-            )
+            refused = frame.json()
+            message = str(refused.get("message", "no reason given"))
+            remedy = REMEDIES.get(str(refused.get("reason")), REMEDIES["other"])
+            # Where the reader knows what helps in this very case, it says so itself, with the option.
+            raise DatasetError(f"{path.name} cannot be read as a table: {message}", "" if "--" in message else remedy)
         loaded = LoadedDataset.model_validate({"name": name, **frame.json()})
         if loaded.sha256 != digest:
             raise SandboxError("The dataset changed on its way into the sandbox.")

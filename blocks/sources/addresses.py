@@ -65,7 +65,7 @@ class WebFiles:
         async with self._fetcher() as web:
             received = await web.fetch(self._url, folder / "arrived.part", limits, progress, what=self._shown)
         table = folder / "data.csv"
-        await asyncio.to_thread(extract_table, received.path, table, reference.member, limits)
+        await asyncio.to_thread(extract_table, received.path, table, reference.member, limits, reference.name)
         return await asyncio.to_thread(landed, table, received.transferred, reference, version=received.version)
 
     def _fetcher(self) -> WebFetcher:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from blocks.sources.models import TABLE_ENDINGS, FetchLimits, SourceRefused, too_large
 
@@ -28,15 +28,41 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
 }
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, NotImplementedError)
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_EXPORT, _UNPACK = "Export the table as CSV.", "Unpack it yourself and give the CSV file."
 _FORMATS = (
-    (b"%PDF", "a PDF document"),
-    (b"PAR1", "a Parquet file"),
-    (b"SQLite format 3\0", "an SQLite database"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
+    (b"%PDF", "a PDF document", _EXPORT),
+    (b"PAR1", "a Parquet file", 'Convert it: python -c "import pandas; pandas.read_parquet(FILE).to_csv(OUT)".'),
+    (b"ARROW1", "an Arrow file", _EXPORT),
+    (b"FEA1", "a Feather file", _EXPORT),
+    (b"SQLite format 3\0", "an SQLite database", _EXPORT),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV."),
+    (b"\x89HDF", "an HDF5 file", _EXPORT),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (b"Rar!", "a RAR archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "Unpack it with `zstd -d FILE` and give the CSV file."),
+    (b"\x04\x22\x4d\x18", "an LZ4 archive", _UNPACK),
+    (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS", "Fetch the file with `git lfs pull`."),
 )
+_BY_NAME: tuple[tuple[tuple[str, ...], bytes, str, str], ...] = (
+    ((".jsonl", ".ndjson"), b"{[", "JSON lines", "Convert it, with pandas read_json(FILE, lines=True) for example."),
+    ((".json", ".geojson"), b"{[", "JSON", "Convert it, with pandas read_json(FILE) for example."),
+    ((".xml",), b"<", "XML", "Convert it, with pandas read_xml(FILE) for example."),
+)
+"""Endings of names, what text in such a format begins with, its name, and what to do with it."""
+_OFFICE = {
+    "xl/workbook.xml": ("an Excel workbook", "Save the sheet as CSV."),
+    "xl/workbook.bin": ("an Excel workbook", "Save the sheet as CSV."),
+    "word/document.xml": ("a Word document", _EXPORT),
+    "content.xml": ("an OpenDocument file", "Save the sheet as CSV."),
+}
+"""Files that are in an archive which is a document."""
+
+
+class Format(NamedTuple):
+    """Another format than CSV, and what to do with a file in it."""
+
+    name: str
+    remedy: str
 
 
 class _Readable(Protocol):
@@ -69,7 +95,7 @@ class _Counted(io.RawIOBase):
         return data
 
 
-def extract_table(arrived: Path, target: Path, member: str, limits: FetchLimits) -> str:
+def extract_table(arrived: Path, target: Path, member: str, limits: FetchLimits, name: str = "") -> str:
     """Make `target` the table in `arrived`: the file itself, or the one CSV file of an archive.
 
     `arrived` is gone afterwards. Of an archive only the chosen file is unpacked, under a name of ours.
@@ -79,6 +105,7 @@ def extract_table(arrived: Path, target: Path, member: str, limits: FetchLimits)
         target: Where the table goes; replaced at once, never half-written.
         member: The file wanted from an archive; empty: the only table in it.
         limits: Caps on unpacked bytes, ratio and members.
+        name: What the file was called where it came from.
 
     Returns:
         The name of the archive's file that was taken; empty where it was no archive.
@@ -97,7 +124,7 @@ def extract_table(arrived: Path, target: Path, member: str, limits: FetchLimits)
             taken = _from_tar(arrived, lambda raw: raw, staged, member, limits)
         else:
             os.replace(arrived, staged)
-        _refuse_what_is_no_table(staged)
+        _refuse_what_is_no_table(staged, taken or name)
         os.replace(staged, target)
     except _DAMAGED as error:
         raise _damaged(error) from error
@@ -115,6 +142,9 @@ def _from_zip(arrived: Path, staged: Path, member: str, limits: FetchLimits) -> 
     with zipfile.ZipFile(arrived) as archive:
         entries = archive.infolist()
         _refuse_crowd(len(entries), limits)
+        for inside, (what, remedy) in _OFFICE.items():
+            if inside in archive.namelist() and not member:
+                raise SourceRefused(f"It is {what}, not a CSV file.", remedy)
         for entry in entries:
             _refuse_unsafe_name(entry.filename)
             if stat.S_ISLNK(entry.external_attr >> 16):
@@ -236,14 +266,34 @@ def _looks_like_tar(head: bytes) -> bool:
     return head[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar"
 
 
-def _refuse_what_is_no_table(file: Path) -> None:
-    """The common mistakes, each by its name; whether the rest is a table is found out in the sandbox."""
-    head = _head(file)
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins so is an archive or compressed, of the kinds that are unpacked here."""
+    return head.startswith((*_ZIP_MAGIC, *_OPENERS)) or _looks_like_tar(head)
+
+
+def other_format(head: bytes, name: str = "") -> Format | None:
+    """What a file is instead of a table: the common mistakes; whether the rest is one is found out in the sandbox.
+
+    Args:
+        head: Its first thousand bytes.
+        name: Its name; an ending counts where the bytes agree.
+    """
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        raise SourceRefused("It is a web page, not a table.", "Give the address of the file itself.")
-    for magic, name in _FORMATS:
+        return Format("a web page", "Give the address of the file itself.")
+    for magic, what, remedy in _FORMATS:
         if head.startswith(magic):
-            raise SourceRefused(f"It is {name}, not a CSV file.", "Export the table as CSV.")
+            return Format(what, remedy)
+    for endings, signs, what, remedy in _BY_NAME:
+        if name.lower().endswith(endings) and start[:1] and start[:1] in signs:
+            return Format(what, remedy)
+    return None
+
+
+def _refuse_what_is_no_table(file: Path, name: str) -> None:
+    head = _head(file)
+    found = other_format(head, name)
+    if found is not None:
+        raise SourceRefused(f"It is {found.name}, not a CSV file.", found.remedy)
     if not head:
         raise SourceRefused("It is empty.", "Give a CSV file with a header line and at least one row.")

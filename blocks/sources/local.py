@@ -99,7 +99,7 @@ class LocalFiles:
                 size = copy.run(stream, arrived, path.stat().st_size)
         except OSError as error:
             raise SourceError(f"{path} cannot be copied: {error.strerror}.", "Check disk and permissions.") from error
-        extract_table(arrived, table, reference.member, limits)
+        extract_table(arrived, table, reference.member, limits, path.name)
         return landed(table, size, reference)
 
 

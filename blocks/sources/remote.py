@@ -134,7 +134,7 @@ class RemoteFiles:
             size = retrying(self._copy, reference, arrived, copy)
         except _BrokeOff as error:
             raise SourceError(f"{reference.source} broke off ({error}).", "Try again later.") from error
-        extract_table(arrived, table, reference.member, limits)
+        extract_table(arrived, table, reference.member, limits, reference.name)
         return landed(table, size, reference)
 
     def _copy(self, reference: Reference, arrived: Path, copy: Copy) -> int:

@@ -23,6 +23,8 @@ import numpy as np
 
 from blocks.closing import Closing
 from blocks.errors import UserError
+from flows.tables.dataset import MAX_BYTES
+from flows.tables.unpacking import named_file, table_in
 
 REQUIRED = ("provider", "model")
 MOST_CHARS = 64 * 2**20
@@ -184,12 +186,18 @@ class _Cursor(io.RawIOBase):
         return len(data)
 
 
+def _table(source: str) -> Path:
+    """The CSV file, or that in a packed one."""
+    path, member = named_file(Path(source))
+    return table_in(path, member, MAX_BYTES)
+
+
 def _snapshot(source: str, name: str) -> tuple[IO[bytes], str]:
     """A copy of the source without a name, and its sha256 (hex): the file may be edited while the run goes on."""
     digest = hashlib.sha256()
     copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (the sheet closes it)
     try:
-        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if source == "-" else _table(source).open("rb") as file:
             while chunk := file.read(2**20):
                 digest.update(chunk)
                 copy.write(chunk)

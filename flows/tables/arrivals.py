@@ -111,7 +111,7 @@ class DatasetWork:
                 profile = await profile_dataset(session)
             async with await sandbox.session() as session:
                 sketch = await sketch_dataset(session)
-        reasons = refusals(profile, self.rule)
+        reasons = refusals(profile, self.rule, self.reference.facts.reading)
         if reasons:
             return self._refuse(*reasons, transferred=fetched.transferred)
         card = card_of(self.reference, fetched, sandbox.dataset, profile, datetime.now(UTC))

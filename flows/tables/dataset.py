@@ -18,6 +18,8 @@ from blocks.errors import DatasetError
 from blocks.frozen import Frozen
 from blocks.newer import newer_version, newer_words
 from blocks.sandboxes.reading import ReadingRules
+from blocks.sources.models import PACKED_ENDINGS
+from flows.tables.unpacking import named_file, table_in
 
 CARD_VERSION = 1
 """The newest schema version of a `dataset.json` that is read here: a newer one may say how the table is to be read."""
@@ -75,7 +77,7 @@ class Dataset(Frozen):
     @property
     def how_read(self) -> tuple[str, ...]:
         """What decides how the table looks beside the file: the rules given and what was noticed, in sentences."""
-        rules = self.reading.sentence()
+        rules = self.reading.beyond_pandas().sentence()
         return (rules, *self.notes) if rules else self.notes
 
     @property
@@ -90,7 +92,7 @@ def read_dataset(
     """Make the record of a CSV file, or of a folder that holds `data.csv`.
 
     Args:
-        path: The file or folder.
+        path: The file or folder; the file may be packed, and `#FILE` behind it names one of an archive.
         slug: Its short name; by default one made of the file's name.
         max_bytes: Largest file taken, bytes.
         reading: Rules the run was given; each stands in place of what dataset.json says.
@@ -102,21 +104,23 @@ def read_dataset(
         DatasetError: The file is missing, a folder without data.csv, empty, too large or unreadable, or its
             dataset.json is not valid.
     """
-    file = _data_file(path)
+    named, member = named_file(path)
+    original = _data_file(named)
     try:
+        file = table_in(original, member, max_bytes) if original.stat().st_size else original
         info = file.stat()
         size = info.st_size
         if size == 0:
-            raise DatasetError(f"{file} is empty.", "Give a CSV file with a header line and at least one row.")
+            raise DatasetError(f"{original} is empty.", "Give a CSV file with a header line and at least one row.")
         if size > max_bytes:
             raise DatasetError(
-                f"{file} has {size:,} bytes, more than the {max_bytes:,} taken.",
+                f"{original} has {size:,} bytes, more than the {max_bytes:,} taken.",
                 "Give a smaller file or a sample of its rows.",
             )
         key = _sha256(file.absolute(), (info.st_dev, info.st_ino, size, info.st_mtime_ns))
     except OSError as error:
-        raise DatasetError(f"{file} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    card = _card(file.with_name("dataset.json"))
+        raise DatasetError(f"{original} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    card = _card(original.with_name("dataset.json"))
     return Dataset(
         slug=slug_of(file) if slug is None else slug,
         key=key,
@@ -131,7 +135,7 @@ def read_dataset(
         url=card.url,
         column_notes=card.columns,
         reading=reading.over(card.reading),
-        overruled=_overruled(file, reading, card.reading),
+        overruled=_overruled(original, reading, card.reading),
     )
 
 
@@ -189,10 +193,11 @@ def _overruled(file: Path, given: ReadingRules, own: ReadingRules) -> str:
 
 def _data_file(path: Path) -> Path:
     if path.is_dir():
-        inside = path / "data.csv"
-        if not inside.is_file():
+        inside = [path / "data.csv", *(path / f"data.csv{ending}" for ending in PACKED_ENDINGS)]
+        found = next((each for each in inside if each.is_file()), None)
+        if found is None:
             raise DatasetError(f"{path} is a folder without a data.csv.", "Name the CSV file itself.")
-        return inside
+        return found
     if not path.exists():
         raise DatasetError(f"{path} does not exist.", "Check the spelling of the path.")
     if not path.is_file():

@@ -13,11 +13,12 @@ from typing import NamedTuple
 from blocks.digests import file_digest
 from blocks.held import FileLock
 from blocks.sandboxes.reading import ReadingRules
-from blocks.sources.models import PACKED_ENDINGS, TABLE_ENDINGS, Reference
+from blocks.sources.models import Reference
 from flows.tables.arrivals import Arrival, is_staged
 from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, NewerCard, newer_card, read_card, read_sketch
 from flows.tables.dataset import slug_of
 from flows.tables.neighbours import Sketch, nearest
+from flows.tables.unpacking import without_endings
 
 
 class Kept(NamedTuple):
@@ -154,17 +155,7 @@ class Shelf:
             if kept.card.source == reference.id:
                 return kept.slug
         name = reference.member.rpartition("/")[2] or reference.name
-        slug = slug_of(Path(_without_endings(name)))
+        slug = slug_of(Path(f"{without_endings(name)}.csv"))
         if (self.folder / slug).exists():
             slug = f"{slug[:71]}-{hashlib.sha256(reference.id.encode()).hexdigest()[:8]}"
         return slug
-
-
-def _without_endings(name: str) -> str:
-    """`x` of `x.csv.gz`; a dot in it is kept."""
-    shorter = name
-    while (ending := next((e for e in (*PACKED_ENDINGS, *TABLE_ENDINGS) if shorter.lower().endswith(e)), "")) and (
-        len(shorter) > len(ending)
-    ):
-        shorter = shorter[: -len(ending)]
-    return f"{shorter}.csv"

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
-from flows.questions.identifiers import is_calendar_part, is_coded, is_identifier, is_year, named_like_key
+from flows.questions.identifiers import is_calendar_part, is_coded, is_identifier, is_year, name_words, named_like_key
 from flows.tables.profiling import ColumnProfile, DatasetProfile
 
 TEMPLATE_MISSING = 0.95
@@ -26,9 +27,10 @@ LONGEST_LABEL = 40
 """Characters of a value that names its row."""
 
 _PADDED = re.compile(r"^\d{4}-\d{2}-\d{2}(?:$|[ T])")
-_OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+_OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
 _CUT = "…"
 
+Grain = Literal["day", "month", "quarter", "year"]
 Value = str | int | float | bool
 """A category's value as the program compares it."""
 
@@ -42,8 +44,9 @@ class Eligible:
         categories: 2 to 30 distinct values with at least 5 rows each, as far as the profile tells.
         binaries: The categories with exactly two values.
         years: Whole numbers that are calendar years; those with few values are categories as well.
-        dates: Dates, dates written as ISO text, and whole numbers written YYYYMMDD.
-        labels: Text without missing values that names each row once, such as the names of countries.
+        dates: Dates, dates written as ISO text, months and quarters of certain years, and whole numbers written
+            YYYYMMDD or YYYYMM.
+        labels: Text or years without missing values that name each row once, such as the names of countries.
         texts: Text with more distinct values than a category has.
     """
 
@@ -79,7 +82,7 @@ def eligible(profile: DatasetProfile, *, most_missing: float) -> Eligible:
         binaries=tuple(column for column in categories if column.unique == MIN_LEVELS),
         years=tuple(column for column in usable if is_year(column)),
         dates=tuple(column for column in usable if is_date(column)),
-        labels=tuple(column for column in usable if _is_label(column)),
+        labels=tuple(column for column in usable if _is_label(column, profile.rows)),
         texts=tuple(column for column in usable if _is_text(column)),
     )
 
@@ -102,8 +105,29 @@ def known_values(column: ColumnProfile) -> tuple[tuple[Value, int], ...]:
 
 
 def is_date(column: ColumnProfile) -> bool:
-    """Whether `date_code` can read the column as dates."""
-    return column.kind == "datetime" or column.date_like or _is_compact_date(column)
+    """Whether `date_code` can read the column as dates, all of it, and in one way only.
+
+    Text of which some names its offset from UTC and some does not has no one order.
+    """
+    if column.date_like:
+        return column.offsets != "mixed" and column.real_dates
+    return column.kind == "datetime" or column.period is not None or _is_compact(column)
+
+
+def grain(column: ColumnProfile) -> Grain:
+    """What the values of a date or a year tell: a day, or no more than a month, a quarter or a year."""
+    if column.period is not None:
+        return "quarter" if column.period == "quarter" else "month"
+    if is_year(column):
+        return "year"
+    return "month" if _is_compact_month(column) else "day"
+
+
+def date_note(column: ColumnProfile) -> str:
+    """What a question must say of a column's dates, one sentence; empty for most."""
+    if column.offsets != "all":
+        return ""
+    return f"Take the dates and times of {quoted(column.name)} as they are written, whatever their offset from UTC."
 
 
 def date_code(column: ColumnProfile, frame: str = "df") -> str:
@@ -115,13 +139,31 @@ def date_code(column: ColumnProfile, frame: str = "df") -> str:
     """
     access = f"{frame}[{column.name!r}]"
     if column.kind == "datetime":
-        return access
-    if column.kind == "integer":
-        return f'pd.to_datetime({access}.astype("string"), format="%Y%m%d", errors="coerce")'
+        # As written: the clock that the file shows, not that of UTC.
+        return f"{access}.dt.tz_localize(None)" if "," in column.dtype else access
+    if column.kind in ("integer", "number"):
+        whole = access if column.kind == "integer" else f'{access}.astype("Int64")'
+        form = "%Y" if is_year(column) else "%Y%m" if _is_compact_month(column) else "%Y%m%d"
+        return f'pd.to_datetime({whole}.astype("string"), format="{form}", errors="coerce")'
+    if column.period is not None:
+        return _period_code(column.period, access)
     seen = [text for text in (column.first, column.last, *column.examples) if text]
     form = "ISO8601" if all(_PADDED.match(text) for text in seen) else "mixed"
-    zone = ", utc=True" if any(_OFFSET.search(text[10:]) for text in seen) else ""
-    return f'pd.to_datetime({access}, format="{form}", errors="coerce"{zone})'
+    if column.offsets == "all":
+        access = f'{access}.str.replace(r"{_OFFSET}", "", regex=True)'
+    return f'pd.to_datetime({access}, format="{form}", errors="coerce")'
+
+
+def _period_code(period: str, access: str) -> str:
+    if period == "month name":
+        spaced = f'{access}.str.replace(r"[\\W_]+", " ", regex=True)'
+        return f'pd.to_datetime({spaced}, format="mixed", errors="coerce")'
+    year = f'{access}.str.extract(r"(\\d{{4}})")[0]'
+    month = f'{access}.str.extract(r"(\\d{{1,2}})$")[0]'
+    if period == "quarter":
+        first = '{"1": "01", "2": "04", "3": "07", "4": "10"}'
+        month = f'{access}.str.extract(r"[Qq]([1-4])")[0].map({first})'
+    return f'pd.to_datetime({year} + "-" + {month}, format="%Y-%m", errors="coerce")'
 
 
 def _nameable(column: ColumnProfile) -> bool:
@@ -133,7 +175,7 @@ def _filled(column: ColumnProfile, rows: int, most_missing: float) -> bool:
     return (
         column.unique is not None
         and column.unique > 1
-        and not column.id_like
+        and (not column.id_like or is_year(column) or is_date(column))
         and column.missing < rows
         and column.missing <= most_missing * rows
     )
@@ -147,13 +189,14 @@ def _is_measure(column: ColumnProfile, rows: int) -> bool:
         and column.max is not None
         and column.std is not None
         and column.std > 0
-        and not (is_identifier(column, rows) or _is_compact_date(column))
+        and not (is_identifier(column, rows) or _is_compact(column))
     )
 
 
 def _is_category(column: ColumnProfile, rows: int) -> bool:
     levels = column.unique or 0
-    if not MIN_LEVELS <= levels <= MAX_LEVELS or column.kind == "datetime" or column.date_like:
+    dated = column.kind == "datetime" or column.date_like or column.period is not None or _is_compact(column)
+    if dated or not MIN_LEVELS <= levels <= MAX_LEVELS:
         return False
     if column.kind in ("integer", "number") and not _is_code(column, levels):
         return False
@@ -173,12 +216,15 @@ def _is_flag(column: ColumnProfile) -> bool:
     return {text for text, _ in column.top} <= {"True", "False"}
 
 
-def _is_label(column: ColumnProfile) -> bool:
+def _is_label(column: ColumnProfile, rows: int) -> bool:
+    if (is_year(column) and column.kind == "integer") or (is_date(column) and column.kind == "text"):
+        # Each value once: what happened in it needs no mean.
+        return column.unique == rows and column.offsets == "none"
     return (
         column.kind == "text"
         and column.dtype != "object"
         and column.missing == 0
-        and not column.date_like
+        and not (column.date_like or column.period)
         and not named_like_key(column.name)
         and all(count == 1 for _, count in column.top)
         and all(len(text) <= LONGEST_LABEL for text, _ in column.top)
@@ -189,10 +235,25 @@ def _is_label(column: ColumnProfile) -> bool:
 def _is_text(column: ColumnProfile) -> bool:
     return (
         column.kind == "text"
-        and not column.date_like
+        and not (column.date_like or column.period)
         and (column.unique or 0) > MAX_LEVELS
         and not named_like_key(column.name)
     )
+
+
+def _is_compact(column: ColumnProfile) -> bool:
+    return _is_compact_date(column) or _is_compact_month(column)
+
+
+def _is_compact_month(column: ColumnProfile) -> bool:
+    """Whether whole numbers are written YYYYMM: their name must say so as well, as other numbers have six digits."""
+    if column.kind != "integer" or column.min is None or column.max is None:
+        return False
+    named = {"month", "date", "period", "yyyymm", "ym", "yearmonth", "time", "monat", "mois", "mes", "fecha"}
+    if not named.intersection(name_words(column.name)):
+        return False
+    ends = (str(int(column.min)), str(int(column.max)))
+    return all(_is_compact_day(f"{text}01") and len(text) == 6 for text in (*ends, *column.examples))
 
 
 def _is_compact_date(column: ColumnProfile) -> bool:

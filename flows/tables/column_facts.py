@@ -22,6 +22,13 @@ EVEN = 1e-3
 _ID_NAME = re.compile(
     r"^(unnamed: ?\d+|index|id|uuid|guid|row_?(id|number|num|no)|serial_?(no|number)?)$|_(id|uuid)$", re.I
 )
+_OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
+_PERIODS = {
+    "month": r"\d{4}(?:[-/.: ]|[-/.: ]?[Mm])(?:0?[1-9]|1[0-2])",
+    "quarter": r"\d{4}[-/.: ]?[Qq][1-4]|[Qq][1-4][-/.: ]?\d{4}",
+    "month name": r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[-/. ]+\d{4}",
+}
+"""How text names a month or a quarter of a certain year."""
 _DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$")
 
 
@@ -51,7 +58,7 @@ def column_facts(name: str, column: pd.Series[Any], *, detailed: bool = True) ->
     if facts["kind"] in ("integer", "number"):
         facts |= _number_facts(present)
     if facts["kind"] == "text":
-        facts["date_like"] = _date_like(present)
+        facts |= _date_facts(present)
     if facts["kind"] == "datetime" or facts.get("date_like"):
         facts |= _range(present)
     if facts["kind"] in ("text", "boolean") or facts["unique"] <= TOP_VALUES:
@@ -127,9 +134,46 @@ def _places(value: float) -> int:
     return max(0, len(digits.partition(".")[2].rstrip("0")) - int(exponent or 0))
 
 
-def _date_like(present: pd.Series[Any]) -> bool:
-    sample = present.head(SAMPLE_ROWS)
-    return len(sample) > 0 and all(_DATE.match(str(value)) is not None for value in sample)
+def _date_facts(present: pd.Series[Any]) -> dict[str, Any]:
+    """Whether text holds dates, all of it: how they are written, and from when to when."""
+    sample = [str(value) for value in present.head(SAMPLE_ROWS)]
+    if not sample:
+        return {"date_like": False}
+    period = next((name for name, form in _PERIODS.items() if all(re.fullmatch(form, text) for text in sample)), None)
+    looks = all(_DATE.match(text) for text in sample)
+    if not looks and period is None:
+        return {"date_like": False}
+    texts = pd.Series(present.unique()).astype("str")
+    if period is not None:
+        if not texts.str.fullmatch(_PERIODS[period]).all():
+            return {"date_like": False}
+        return {"date_like": False, "period": period} | _date_span(_months(texts, period))
+    if not all(_DATE.match(text) for text in texts):
+        return {"date_like": False}
+    offsets = texts.str.contains(_OFFSET) & texts.str.contains(":")
+    days = pd.to_datetime(texts.str.slice(0, 10).str.extract(r"^(\d+-\d+-\d+)")[0], format="%Y-%m-%d", errors="coerce")
+    return {
+        "date_like": True,
+        "offsets": "all" if offsets.all() else "mixed" if offsets.any() else "none",
+        "real_dates": bool(days.notna().all()),
+    } | _date_span(days)
+
+
+def _months(texts: pd.Series[Any], period: str) -> pd.Series[Any]:
+    if period == "month name":
+        return pd.to_datetime(texts.str.replace(r"[\W_]+", " ", regex=True), format="mixed", errors="coerce")
+    years = texts.str.extract(r"(\d{4})")[0]
+    if period == "month":
+        return pd.to_datetime(years + "-" + texts.str.extract(r"(\d{1,2})$")[0], format="%Y-%m", errors="coerce")
+    months = texts.str.extract(r"[Qq]([1-4])")[0].map({"1": "01", "2": "04", "3": "07", "4": "10"})
+    return pd.to_datetime(years + "-" + months, format="%Y-%m", errors="coerce")
+
+
+def _date_span(days: pd.Series[Any]) -> dict[str, Any]:
+    known = days.dropna()
+    if known.empty:
+        return {}
+    return {"date_span": [f"{end.year:04d}-{end.month:02d}-{end.day:02d}" for end in (known.min(), known.max())]}
 
 
 def _range(present: pd.Series[Any]) -> dict[str, Any]:

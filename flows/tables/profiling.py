@@ -33,6 +33,14 @@ class ColumnProfile(Frozen):
     id_like: bool = False
     date_like: bool = False
     """Text whose values are written as ISO dates."""
+    offsets: Literal["none", "all", "mixed"] = "none"
+    """Of text dates: whether they name their offset from UTC."""
+    real_dates: bool = True
+    """Of text dates: whether each is a day of the calendar; 2021-02-30 is none."""
+    period: Literal["month", "quarter", "month name"] | None = None
+    """Text that names months or quarters of certain years: 2001-07, 2001Q3, Jul 2001."""
+    date_span: tuple[str, str] | None = None
+    """Of text dates and periods: the first and the last day, as YYYY-MM-DD."""
     min: float | None = None
     max: float | None = None
     mean: float | None = None

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import combinations, pairwise, permutations
 from math import floor, isfinite, log10
 
-from flows.questions.eligible import Value, known_values
+from flows.questions.eligible import Value, grain, known_values
 from flows.questions.programs.grammar import Binder, Param, Params, Scene
 from flows.tables.profiling import ColumnProfile
 
@@ -135,13 +135,17 @@ def mostly_gone(scene: Scene) -> Sequence[Params]:
 
 
 def date(scene: Scene) -> Sequence[Params]:
-    """Each date."""
-    return [(("col_date", column.name),) for column in scene.columns.dates]
+    """Each date that tells its month."""
+    return [(("col_date", column.name),) for column in scene.columns.dates if grain(column) in ("day", "month")]
 
 
 def weekdays(scene: Scene) -> Sequence[Params]:
     """Each date whose known values fall on different weekdays: a weekly series has but one."""
-    return [(("col_date", column.name),) for column in scene.columns.dates if len(_days(column)) > 1]
+    return [
+        (("col_date", column.name),)
+        for column in scene.columns.dates
+        if grain(column) == "day" and len(_days(column)) > 1
+    ]
 
 
 def _days(column: ColumnProfile) -> set[int]:
@@ -166,7 +170,7 @@ def dated_quarters(scene: Scene) -> Sequence[Params]:
 
 def dated_months(scene: Scene) -> Sequence[Params]:
     """Each date that spans enough calendar months."""
-    return _dated(scene, 1)
+    return [params for params in _dated(scene, 1) if grain(scene.column(str(params[0][1]))) != "quarter"]
 
 
 def quarters_of_the_year(scene: Scene) -> Sequence[Params]:
@@ -300,6 +304,8 @@ def _span(column: ColumnProfile) -> int:
 
 
 def _ends(column: ColumnProfile) -> tuple[str, str]:
+    if column.date_span is not None:
+        return column.date_span
     if column.first and column.last:
         return column.first, column.last
     return str(int(column.min or 0)).zfill(4), str(int(column.max or 0)).zfill(4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from flows.questions.eligible import quoted
+from flows.questions.eligible import date_note, quoted
 from flows.questions.programs.grammar import Form, Node, Param, Scene, Sort
 from flows.questions.programs.shaping import Shape
 from flows.questions.rounding import places_words
@@ -31,7 +31,7 @@ def question_text(root: Node, shape: Shape, scene: Scene, seed: str) -> str:
         *_scope(root, random.choice(_OPENINGS)),
         *_missing(root, scene),
         _fill(random.choice(root.operator.asks), root),
-        *_conventions(root),
+        *_conventions(root, scene),
         _closing(root, shape),
     ]
     return _placed(" ".join(sentences), root, scene)
@@ -187,9 +187,10 @@ def _missing(root: Node, scene: Scene) -> list[str]:
     return sentences
 
 
-def _conventions(root: Node) -> list[str]:
+def _conventions(root: Node, scene: Scene) -> list[str]:
     said = [_fill(node.operator.convention, node) for node in root.walk() if node.operator.convention]
-    return list(dict.fromkeys(said))
+    dated = [scene.column(str(node.bindings["col_date"])) for node in root.walk() if "col_date" in node.bindings]
+    return list(dict.fromkeys([*said, *filter(None, map(date_note, dated))]))
 
 
 def _closing(root: Node, shape: Shape) -> str:

@@ -33,7 +33,8 @@ class Columns:
         measures: Numbers that can be averaged.
         categories: Few values, each often.
         named: The categories whose values an answer can name: numbers, and text told apart without regard to case.
-        dates: Dates of any writing.
+        dates: Dates of any writing; some tell no more than a month or a quarter.
+        years: Calendar years.
         labels: Text that names each row once.
         texts: Text of many values, labels among them.
     """
@@ -43,6 +44,7 @@ class Columns:
     categories: tuple[ColumnProfile, ...]
     named: tuple[ColumnProfile, ...]
     dates: tuple[ColumnProfile, ...]
+    years: tuple[ColumnProfile, ...]
     labels: tuple[ColumnProfile, ...]
     texts: tuple[ColumnProfile, ...]
 
@@ -81,6 +83,7 @@ def columns_of(profile: DatasetProfile, found: Eligible, rng: Random) -> Columns
         categories=sample(found.categories, MAX_PER_ROLE, rng),
         named=sample(tuple(filter(_is_named, found.categories)), MAX_PER_ROLE, rng),
         dates=sample(found.dates, MAX_PER_ROLE, rng),
+        years=sample(found.years, MAX_PER_ROLE, rng),
         labels=sample(found.labels, MAX_PER_ROLE, rng),
         texts=sample(tuple(column for column in found.texts if column.dtype != "object"), MAX_PER_ROLE, rng),
     )

@@ -7,7 +7,13 @@ from itertools import product
 from random import Random
 
 from flows.questions.records import AnswerSpec
-from flows.questions.templates.binders import category_and_measure, two_categories, two_levels, without_decimals
+from flows.questions.templates.binders import (
+    category_and_measure,
+    levels_and_measure,
+    two_categories,
+    two_levels,
+    without_decimals,
+)
 from flows.questions.templates.columns import Columns, frequent, low
 from flows.questions.templates.facts import gap_at_top, probe
 from flows.questions.templates.template import Binding, Template, column, decimals, value
@@ -234,6 +240,27 @@ submit(int((reached < 0.8).sum()) + 1)
             trivial="reached.iloc[0] >= 0.8 or reached.iloc[-2] < 0.8 or (reached - 0.8).abs().min() < 1e-9",
         ),
         answer=AnswerSpec(type="int"),
+    ),
+    Template(
+        name="is_group_mean_higher",
+        difficulty="medium",
+        n_steps=3,
+        tags=("groups", "comparison", "yes or no"),
+        bind=without_decimals(levels_and_measure(0)),
+        text="""Is the mean of $x higher in the rows where $g is $a than in the rows where it is $b? Leave out missing
+        values, and answer true or false.""",
+        hint="Take the mean of $x in the rows where $g is $a and where it is $b, and compare the two.",
+        program="""
+first = df.loc[df[$g] == $a, $x]
+second = df.loc[df[$g] == $b, $x]
+submit(bool(first.mean() > second.mean()))
+""",
+        probe=probe(
+            "first.count() + second.count()",
+            smallest_group="min(first.count(), second.count())",
+            margin="abs(first.mean() - second.mean()) / (max(abs(first.mean()), abs(second.mean())) or 1)",
+        ),
+        answer=AnswerSpec(type="bool"),
     ),
     Template(
         name="skewed_in_every_group",

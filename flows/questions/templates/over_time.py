@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from random import Random
 
-from flows.questions.eligible import quoted
+from flows.questions.eligible import Grain, grain, quoted
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.columns import Columns, high, low, places, round_number
 from flows.questions.templates.facts import gap_at_top, probe
@@ -15,35 +15,53 @@ from flows.tables.profiling import ColumnProfile
 
 
 def _one_date(table: Columns, _: Random) -> Iterator[Binding]:
-    return ({"t": dates(t)} for t in table.dates)
+    return ({"t": dates(t)} for t in table.dates if grain(t) == "day")
 
 
-def _dated_measures(table: Columns) -> Iterator[tuple[ColumnProfile, ColumnProfile]]:
-    return ((t, x) for t, x in product(table.dates, table.measures) if t != x)
+def _dated_measures(table: Columns, *grains: Grain) -> Iterator[tuple[ColumnProfile, ColumnProfile]]:
+    """Dates that tell days, or one of the grains given, each with a measure."""
+    found = [t for t in (*table.dates, *table.years) if grain(t) in (grains or ("day",))]
+    return ((t, x) for t, x in product(found, table.measures) if t != x)
 
 
-def _date_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table):
+_MONTHS: tuple[Grain, ...] = ("day", "month")
+_ANY: tuple[Grain, ...] = ("day", "month", "quarter", "year")
+
+
+def _each(t: ColumnProfile) -> Slot:
+    """Each point of time that a date tells apart."""
+    name = quoted(t.name)
+    return Slot("", f"date of {name}, without the time of day" if grain(t) == "day" else f"value of {name}", (t.name,))
+
+
+def _month_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
+    for t, x in _dated_measures(table, *_MONTHS):
+        yield {"t": dates(t), "x": column(x), "d": decimals(places(x))}
+
+
+def _year_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
+    for t, x in _dated_measures(table, *_ANY):
         yield {"t": dates(t), "x": column(x), "d": decimals(places(x))}
 
 
 def _years_and_measure(table: Columns, rng: Random) -> Iterator[Binding]:
-    """As `_date_and_measure`, for dates of at least two years."""
-    several = {quoted(t.name) for t in table.dates if len(_years(t)) > 1}
-    return (binding for binding in _date_and_measure(table, rng) if binding["t"].words in several)
+    """As `_year_and_measure`, for dates of at least two years."""
+    several = {quoted(t.name) for t in (*table.dates, *table.years) if len(_years(t)) > 1}
+    return (binding for binding in _year_and_measure(table, rng) if binding["t"].words in several)
 
 
 def _years(t: ColumnProfile) -> set[str]:
-    ends = (t.first, t.last) if t.first and t.last else (str(t.min), str(t.max))
+    ends = t.date_span or ((t.first, t.last) if t.first and t.last else (str(t.min), str(t.max)))
     return {end[:4] for end in ends}
 
 
 def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table):
+    for t, x in _dated_measures(table, *_ANY):
         length = rng.choice((3, 5, 7, 10))
         if (t.unique or 0) >= 10 * length:
             yield {
                 "t": dates(t),
+                "each": _each(t),
                 "x": column(x),
                 "length": Slot(str(length), str(length)),
                 "d": decimals(places(x)),
@@ -65,15 +83,17 @@ def _trends(table: Columns, _: Random) -> Iterator[Binding]:
 
 
 def _date_and_counted(table: Columns, _: Random) -> Iterator[Binding]:
-    return ({"t": dates(t), "x": column(x)} for t, x in _dated_measures(table))
+    for t, x in _dated_measures(table, *_ANY):
+        yield {"t": dates(t), "each": _each(t), "x": column(x)}
 
 
 def _date_and_correlated(table: Columns, _: Random) -> Iterator[Binding]:
-    return ({"t": dates(t), "x": column(x), "d": decimals(3)} for t, x in _dated_measures(table))
+    for t, x in _dated_measures(table, *_ANY):
+        yield {"t": dates(t), "each": _each(t), "x": column(x), "d": decimals(3)}
 
 
 def _date_and_gaps(table: Columns, _: Random) -> Iterator[Binding]:
-    return ({"t": dates(t), "x": column(x)} for t, x in _dated_measures(table) if x.missing >= 5)
+    return ({"t": dates(t), "x": column(x)} for t, x in _dated_measures(table, *_ANY) if x.missing >= 5)
 
 
 _AVERAGES = """
@@ -127,7 +147,7 @@ submit(int(gaps.max()))
         difficulty="medium",
         n_steps=3,
         tags=("dates", "groups", "selection"),
-        bind=_date_and_measure,
+        bind=_month_and_measure,
         text="""Over all years together, in which calendar month of $t is the mean of $x highest, and what is
         that mean? Use the rows in which both are known. Give the number of the month, 1 to 12, under "month" and
         the mean, rounded to $d, under "mean".""",
@@ -176,9 +196,9 @@ submit({"year": int(rises.idxmax()), "rise": rises.max()})
         n_steps=5,
         tags=("dates", "rolling mean"),
         bind=_runs,
-        text="""Average $x for each date of $t, without the time of day and over the rows in which both are
-        known, and put these averages in order of date. What is the highest mean of any $length consecutive
-        averages? Dates without a value are skipped, not counted as zero. Round to $d.""",
+        text="""Average $x for each $each, over the rows in which both are known, and put these averages in
+        order of time. What is the highest mean of any $length consecutive
+        averages? What has no value is skipped, not counted as zero. Round to $d.""",
         hint="""Read $t as dates, average $x per date, sort by date, take the mean of every $length averages in a
         row, and pick the highest.""",
         program=_AVERAGES
@@ -209,7 +229,7 @@ submit((days.max() - days.min()).days)
         difficulty="medium",
         n_steps=4,
         tags=("dates", "groups", "change"),
-        bind=_date_and_measure,
+        bind=_year_and_measure,
         text="""Use the rows in which both $t and $x are known. By how much does the mean of $x in the last
         calendar year exceed its mean in the first one? A fall is negative. Round to $d.""",
         hint="Read $t as dates, take the mean of $x by calendar year, subtract the first year's from the last year's.",
@@ -245,7 +265,7 @@ submit({"year": int(gaps.idxmax()), "missing": int(gaps.max())})
         difficulty="medium",
         n_steps=4,
         tags=("dates", "groups", "spread"),
-        bind=_date_and_measure,
+        bind=_year_and_measure,
         text="""In which calendar year of $t is the distance between the smallest and the largest $x greatest,
         and how great is it? Use the rows in which both are known. Give the year under "year" and the distance,
         rounded to $d, under "range".""",
@@ -285,9 +305,9 @@ submit(float(line.slope))
         n_steps=4,
         tags=("dates", "correlation"),
         bind=_date_and_correlated,
-        text="""Average $x for each date of $t, without the time of day and over the rows in which both are
-        known, and put these averages in order of date. What is Pearson's correlation between the averages, from
-        the second one on, and the average right before each? Dates without a value are skipped. Round to $d.""",
+        text="""Average $x for each $each, over the rows in which both are known, and put these averages in
+        order of time. What is Pearson's correlation between the averages, from
+        the second one on, and the average right before each? What has no value is skipped. Round to $d.""",
         hint="""Read $t as dates, average $x per date, sort by date, correlate the averages with themselves one
         step back.""",
         program=_AVERAGES
@@ -302,9 +322,9 @@ submit(float(line.slope))
         n_steps=6,
         tags=("dates", "runs"),
         bind=_date_and_counted,
-        text="""Average $x for each date of $t, without the time of day and over the rows in which both are
-        known, and put these averages in order of date. At most how many times in a row does the average rise
-        from one date to the next? Dates without a value are skipped, and an equal average is no rise.""",
+        text="""Average $x for each $each, over the rows in which both are known, and put these averages in
+        order of time. At most how many times in a row does the average rise
+        from one to the next? What has no value is skipped, and an equal average is no rise.""",
         hint="""Read $t as dates, average $x per date, sort by date, mark each average that is larger than the
         one before, and find the longest run of marks.""",
         program=_AVERAGES

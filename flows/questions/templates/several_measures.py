@@ -39,6 +39,11 @@ def _pairs_with_outliers(table: Columns, _: Random) -> Iterator[Binding]:
             yield {"x": column(x), "y": column(y), "d": decimals(3)}
 
 
+def _positive_pairs(table: Columns, _: Random) -> Iterator[Binding]:
+    positive = table.positive()
+    return ({"x": column(x), "y": column(y)} for x, y in table.pairs() if x in positive and y in positive)
+
+
 def _weighted(table: Columns, _: Random) -> Iterator[Binding]:
     positive = table.positive()
     for x, w in table.pairs():
@@ -73,6 +78,23 @@ _BEST, _BEST_GAP = gap_at_top("r_squared")
 _QUARTER, _QUARTER_GAP = gap_at_top("means")
 
 TEMPLATES = (
+    Template(
+        name="varies_more",
+        difficulty="easy",
+        n_steps=3,
+        tags=("spread", "comparison", "yes or no"),
+        bind=_positive_pairs,
+        text="""Does $x vary more than $y, by the coefficient of variation, that is the sample standard deviation
+        (divisor n - 1) divided by the mean? Leave out missing values column by column, and answer true or false.""",
+        hint="Divide the sample standard deviation of $x and of $y by their means, and compare the two ratios.",
+        program="""
+first = df[$x].std() / df[$x].mean()
+second = df[$y].std() / df[$y].mean()
+submit(bool(first > second))
+""",
+        probe=probe("min(df[$x].count(), df[$y].count())", margin="abs(first - second) / max(first, second)"),
+        answer=AnswerSpec(type="bool"),
+    ),
     Template(
         name="weighted_mean",
         difficulty="easy",

@@ -8,7 +8,7 @@ from random import Random
 from string import Template as Blanks
 
 from flows.questions.candidates import Candidate
-from flows.questions.eligible import Value, date_code, quoted
+from flows.questions.eligible import Value, date_code, date_note, quoted
 from flows.questions.records import AnswerSpec, Difficulty
 from flows.questions.rounding import places_words
 from flows.questions.templates.columns import Columns
@@ -23,11 +23,13 @@ class Slot:
         code: In the program and the probe, a Python expression.
         words: In the text and the hint.
         columns: The names of the columns it brings into the question.
+        note: What the question must say of them at its end, one sentence.
     """
 
     code: str
     words: str
     columns: tuple[str, ...] = ()
+    note: str = ""
 
 
 Binding = Mapping[str, Slot]
@@ -82,11 +84,12 @@ class Template:
         """
         words = {name: slot.words for name, slot in binding.items()}
         code = {name: slot.code for name, slot in binding.items()}
+        notes = dict.fromkeys(slot.note for slot in binding.values() if slot.note)
         decimals = int(binding["d"].code) if "d" in binding else None
         return Candidate(
             name=f"{self.name}-{number}",
             source="template",
-            text=Blanks(_one_line(self.text)).substitute(words),
+            text=" ".join([Blanks(_one_line(self.text)).substitute(words), *notes]),
             hint=Blanks(_one_line(self.hint)).substitute(words),
             program=Blanks(self.program).substitute(code).strip() + "\n",
             probe=Blanks(self.probe).substitute(code).strip() + "\n",
@@ -124,7 +127,7 @@ def columns(profiles: tuple[ColumnProfile, ...]) -> Slot:
 
 def dates(profile: ColumnProfile) -> Slot:
     """A column of dates: in code the expression that reads it as dates."""
-    return Slot(date_code(profile), quoted(profile.name), (profile.name,))
+    return Slot(date_code(profile), quoted(profile.name), (profile.name,), date_note(profile))
 
 
 def value(given: Value) -> Slot:

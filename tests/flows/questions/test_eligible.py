@@ -13,7 +13,9 @@ from flows.questions.eligible import (
     TEMPLATE_MISSING,
     Eligible,
     date_code,
+    date_note,
     eligible,
+    grain,
     known_values,
     quoted,
 )
@@ -47,9 +49,9 @@ def test_every_role_is_found_where_it_belongs() -> None:
     assert [column.name for column in found.measures] == ["height"]
     assert [column.name for column in found.categories] == ["sex", "stars"]
     assert [column.name for column in found.binaries] == ["sex"]
-    assert [column.name for column in found.years] == []  # consecutive and unique: numbered like an id
+    assert [column.name for column in found.years] == ["year"]
     assert [column.name for column in found.dates] == ["day", "stamp"]
-    assert [column.name for column in found.labels] == ["country"]
+    assert [column.name for column in found.labels] == ["year", "country"]
     assert [column.name for column in found.texts] == ["country", "remark"]
 
 
@@ -99,6 +101,8 @@ def test_values_come_back_in_their_own_type() -> None:
         ["2020-01-31", "2021-12-01"],
         ["2020-1-31", "2021-12-1"],
         ["2020-01-31T10:00:00Z", "2021-12-01T23:59:59+05:00"],
+        # As written, not in UTC, where both are other days.
+        ["2020-01-31T23:30:00-05:00", "2021-12-01 00:30:00+0100"],
         [20200131, 20211201],
         [pd.Timestamp("2020-01-31"), pd.Timestamp("2021-12-01")],
     ],
@@ -108,6 +112,60 @@ def test_date_code_reads_every_form(values: list[object]) -> None:
     found = eligible(profile(df), most_missing=0.0).dates[0]
     dates = eval(date_code(found), {"pd": pd, "df": df})
     assert list(dates.dt.strftime("%Y-%m-%d").unique()) == ["2020-01-31", "2021-12-01"]
+
+
+@pytest.mark.parametrize(
+    ("values", "months", "told"),
+    [
+        (["2001-07", "2002-01"], ["2001-07", "2002-01"], "month"),
+        (["2001/7", "2002/1"], ["2001-07", "2002-01"], "month"),
+        (["2001M07", "2002M01"], ["2001-07", "2002-01"], "month"),
+        (["Jul 2001", "Jan 2002"], ["2001-07", "2002-01"], "month"),
+        (["July 2001", "January 2002"], ["2001-07", "2002-01"], "month"),
+        ([200107, 200201], ["2001-07", "2002-01"], "month"),
+        (["2001Q3", "2002Q1"], ["2001-07", "2002-01"], "quarter"),
+        (["2001-q3", "2002-q1"], ["2001-07", "2002-01"], "quarter"),
+        (["Q3 2001", "Q1 2002"], ["2001-07", "2002-01"], "quarter"),
+    ],
+)
+def test_months_and_quarters_are_dates(values: list[object], months: list[str], told: str) -> None:
+    df = pd.DataFrame({"month": values * 20})
+    found = eligible(profile(df), most_missing=0.0)
+    assert [grain(column) for column in found.dates] == [told]
+    assert found.categories == ()
+    dates = eval(date_code(found.dates[0]), {"pd": pd, "df": df})
+    assert list(dates.dt.strftime("%Y-%m").unique()) == months
+    if isinstance(values[0], str):
+        assert found.dates[0].date_span == ("2001-07-01", "2002-01-01")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2020-01-31T10:00:00Z", "2021-12-01T23:59:59"],
+        ["2021-02-30", "2021-03-01"],
+        ["2021-03-01"] * 120 + ["later"],
+        ["2021-03"] * 120 + ["2021-15"],
+        ["2021-03-01", "2021-03"],
+    ],
+)
+def test_text_that_is_not_all_dates_of_one_kind_is_no_date(values: list[object]) -> None:
+    assert roles({"at": values * 4}).dates == ()
+
+
+def test_offsets_are_told_of() -> None:
+    columns = {"at": ["2020-01-31T23:30:00-05:00", "2021-12-01T00:30:00+01:00"] * 20, "d": ["2020-01-31"] * 40}
+    at, day = profile(pd.DataFrame(columns)).facts
+    assert date_note(at) == 'Take the dates and times of "at" as they are written, whatever their offset from UTC.'
+    assert date_note(day) == ""
+
+
+def test_a_year_in_each_row_names_the_row_and_dates_it() -> None:
+    found = roles({"YEAR": list(range(1900, 1960)), "x": [at * at % 61 for at in range(60)]})
+    assert [column.name for column in found.years] == ["YEAR"]
+    assert [column.name for column in found.labels] == ["YEAR"]
+    assert grain(found.years[0]) == "year"
+    assert eval(date_code(found.years[0]), {"pd": pd, "df": pd.DataFrame({"YEAR": [1999]})}).dt.year.tolist() == [1999]
 
 
 def test_a_name_is_quoted_in_marks_it_does_not_contain() -> None:

@@ -83,6 +83,8 @@ def _slot(given: Any, by_name: Mapping[str, ColumnProfile]) -> Slot:
 
 
 _D1, _D2, _D3, _D4 = (decimals(places) for places in range(1, 5))
+_EACH = Slot("", 'date of "day", without the time of day')
+_TWO = Slot("2", "2")
 _A, _B, _C = value("a"), value("b"), value("c")
 
 CASES = (
@@ -152,6 +154,10 @@ CASES = (
     Case("segment_then_analyze_outliers", "tails", {"g": "g", "x": "x", "d": _D1}, {"group": "a", "percentage": 20.0}),
     Case("pareto_count", "groups", {"g": "g", "x": "x"}, 2),
     Case("skewed_in_every_group", "groups", {"g": "g", "x": "x"}, False),
+    Case("is_group_mean_higher", "groups", {"g": "g", "a": _A, "b": _B, "x": "x"}, False),
+    Case("is_group_mean_higher", "groups", {"g": "g", "a": _B, "b": _A, "x": "x"}, True),
+    Case("varies_more", "fives", {"x": "even", "y": "odd"}, False),
+    Case("varies_more", "fives", {"x": "odd", "y": "even"}, True),
     Case("skewed_in_every_group", "groups", {"g": "g", "x": "s"}, True),
     Case(
         "chi_squared_independence",
@@ -212,8 +218,8 @@ CASES = (
     Case("year_with_most_gaps", "days", {"t": "day", "x": "v"}, {"year": 2021, "missing": 1}),
     Case("year_of_widest_range", "days", {"t": "day", "x": "v", "d": _D2}, {"year": 2021, "range": 18.0}),
     Case("year_of_largest_rise", "days", {"t": "day", "x": "v", "d": _D2}, {"year": 2021, "rise": 6.33}),
-    Case("highest_running_mean", "days", {"t": "day", "x": "v", "length": Slot("2", "2"), "d": _D2}, 11.0),
+    Case("highest_running_mean", "days", {"t": "day", "each": _EACH, "x": "v", "length": _TWO, "d": _D2}, 11.0),
     Case("trend_per_year", "trend", {"t": "day", "x": "v", "d": _D3}, 2.0),
-    Case("correlation_with_previous_date", "days", {"t": "day", "x": "v", "d": _D3}, -0.462),
-    Case("longest_rise", "days", {"t": "day", "x": "v"}, 2),
+    Case("correlation_with_previous_date", "days", {"t": "day", "each": _EACH, "x": "v", "d": _D3}, -0.462),
+    Case("longest_rise", "days", {"t": "day", "each": _EACH, "x": "v"}, 2),
 )

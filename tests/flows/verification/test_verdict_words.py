@@ -215,6 +215,27 @@ def test_a_quorum_for_another_answer_stands_only_once_gold_can_no_longer_have_on
     assert early_verdict(Tally(agree=0, largest=4, answered=4), 6, 4) == "hint_misleading"
 
 
+def test_a_wave_is_as_large_as_what_a_quorum_still_needs() -> None:
+    """One after the other would come to the same verdict, and take as many times as long."""
+    state = Triangulation(FLOAT, 9).with_gold(says(1.0))
+    assert state.next_wave() == 6
+    state = state.with_launched(6)
+    for index, ballot in enumerate([says(1.0), says(1.0), says(1.0), NONE, says(2.0), says(3.0)]):
+        assert state.next_wave() == 0
+        state = state.with_ballot(index, ballot)
+    assert state.next_wave() == 3
+    # Two more answers are needed where four agree.
+    better = Triangulation(FLOAT, 9).with_gold(says(1.0)).with_launched(6)
+    for index, ballot in enumerate([says(1.0), says(1.0), says(1.0), says(1.0), NONE, NONE]):
+        better = better.with_ballot(index, ballot)
+    assert better.next_wave() == 2
+    # No quorum is left for anything: what is open is only the reason, and one trace at a time may tell it.
+    split = Triangulation(FLOAT, 6).with_gold(says(1.0)).with_launched(4)
+    for index, ballot in enumerate([NONE, NONE, CODE, CODE]):
+        split = split.with_ballot(index, ballot)
+    assert (split.decided(), split.next_wave()) == (None, 1)
+
+
 # A known answer
 
 

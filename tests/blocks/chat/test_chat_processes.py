@@ -284,6 +284,22 @@ async def test_a_dead_holders_claim_falls_to_the_next_at_once_a_living_ones_neve
             assert await asyncio.wait_for(claiming, SECONDS) is None
 
 
+async def test_a_holder_that_falls_silent_after_signs_of_life_loses_its_claim(tmp_path: Path) -> None:
+    """Silence is counted from the last sign, whichever was the first."""
+    store, holder = tmp_path / "store.db", str(Owner("another host", 1, "1", "n"))
+    with Journal(store, lease_s=1.0) as heir, sqlite3.connect(store, timeout=SECONDS) as file:
+        file.execute("INSERT INTO journal_owners VALUES (?, 0)", (holder,))
+        file.execute("INSERT INTO journal_claims VALUES ('k', ?)", (holder,))
+        file.commit()
+        claiming = asyncio.ensure_future(_claim(heir, "k"))
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            file.execute("UPDATE journal_owners SET beat = beat + 1 WHERE owner = ?", (holder,))
+            file.commit()
+        assert not claiming.done()
+        assert await asyncio.wait_for(claiming, SECONDS) is None
+
+
 async def _hold(journal: Journal, key: str) -> None:
     async with journal.claim(key):
         await asyncio.sleep(60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from blocks.sandboxes import ReadingRules
 from flows.tables.column_facts import table_facts
 from flows.tables.gate import GateRule, refusals
 from flows.tables.profiling import DatasetProfile
@@ -28,10 +29,10 @@ def test_a_table_of_a_measure_and_a_category_passes() -> None:
     ("table", "reasons"),
     [
         ({name: values[:49] for name, values in GOOD.items()}, ["49 rows, fewer than 50"]),
-        ({"weight": GOOD["weight"]}, ["1 columns, fewer than 2"]),
+        ({"weight": GOOD["weight"]}, ["no delimiter found, so the whole file is one column: give it with --delimiter"]),
         ({"a": [None] * 60, "b": [1.0, 2.0, 3.0] + [None] * 57}, ["every column is at least 95% missing"]),
         ({"id": list(range(60)), "same": ["x"] * 60}, ["no column to ask about"]),
-        ({"weight": GOOD["weight"][:12]}, ["12 rows", "1 columns"]),
+        ({"weight": GOOD["weight"][:12]}, ["12 rows", "no delimiter found"]),
         ({"a": [], "b": []}, ["0 rows"]),
     ],
 )
@@ -39,6 +40,11 @@ def test_every_reason_is_told(table: dict[str, list[object]], reasons: list[str]
     found = refusals(profile(table), GateRule())
     assert len(found) == len(reasons)
     assert all(told.startswith(reason) for told, reason in zip(found, reasons, strict=True))
+
+
+def test_a_delimiter_that_was_given_is_not_asked_for() -> None:
+    found = refusals(profile({"weight": GOOD["weight"]}), GateRule(), ReadingRules(delimiter=""))
+    assert found == ("1 column, fewer than 2",)
 
 
 @pytest.mark.parametrize("rule", [GateRule(min_rows=61), GateRule(min_columns=3), GateRule()])

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from blocks.together import together
+from flows.generation.averaging import averaged_columns
 from flows.generation.likeness import Asked, Likeness
 from flows.generation.proposals import Proposal, Unreadable
 from flows.generation.proving import Prover
@@ -33,6 +34,7 @@ class House(NamedTuple):
         naming: How questions may name them.
         benchmarks: Questions that none may repeat.
         others: Questions of other sources that none may repeat.
+        identifiers: Columns that name or number things: nothing is computed of their values.
     """
 
     prover: Prover
@@ -40,6 +42,7 @@ class House(NamedTuple):
     naming: Naming
     benchmarks: Benchmarks | None
     others: Sequence[Asked]
+    identifiers: frozenset[str] = frozenset()
 
 
 class Admission:
@@ -81,6 +84,9 @@ class Admission:
         repeated = self._asked.repeated(Asked(name, proposal.question, proposal.program, ""))
         if repeated:
             return _refusal(name, "duplicate", repeated)
+        averaged = sorted(averaged_columns(proposal.program) & self._house.identifiers)
+        if averaged:
+            return _refusal(name, "facts", f'it computes with "{averaged[0]}", which identifies and measures nothing')
         overlap = self._house.benchmarks.overlap(proposal.question) if self._house.benchmarks is not None else None
         if overlap is not None:
             return _refusal(name, "contaminated", overlap.sentence())

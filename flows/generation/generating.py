@@ -14,6 +14,7 @@ from flows.generation.proving import Prover
 from flows.generation.recipes import SHARES, Batch, Recipe, Workplace, quotas
 from flows.questions.candidates import Candidate
 from flows.questions.contamination import Benchmarks
+from flows.questions.identifiers import identifies
 from flows.questions.programs import propose_programs
 from flows.questions.proving import Refusal
 from flows.questions.records import Question
@@ -68,7 +69,8 @@ async def _generate_by_model(
     if recipe.asking is None or place.client is None:
         raise UserError("The source llm asks a model, and none is named.", "Give --model NAME, or leave llm out.")
     columns = [column.name for column in place.profile.facts]
-    house = House(Prover(place, recipe.bars), columns, recipe.asking.naming, benchmarks, asked_of(others))
+    identifiers = frozenset(each.name for each in place.profile.facts if identifies(each, place.profile.rows))
+    house = House(Prover(place, recipe.bars), columns, recipe.asking.naming, benchmarks, asked_of(others), identifiers)
     explored = await explore(recipe, recipe.asking, place, place.client, house)
     kept = choose(explored.questions, recipe.most)
     return Batch(

@@ -125,6 +125,17 @@ def is_identifier(column: ColumnProfile, rows: int) -> bool:
     )
 
 
+def identifies(column: ColumnProfile, rows: int) -> bool:
+    """Whether a model's program may compute nothing of a column: an identifier, but for years, hours and coordinates.
+
+    A person may well ask for the mean year of construction or the centre of some places.
+    """
+    words = name_words(column.name)
+    return is_identifier(column, rows) and not (
+        is_calendar_part(column) or _looks_like_years(column, words) or _is_place(column, words)
+    )
+
+
 def is_year(column: ColumnProfile) -> bool:
     """Whether the column holds calendar years, by its name and its range."""
     return _in_years(column, 1500, 2200) and any(

@@ -112,6 +112,19 @@ async def test_each_check_refuses_by_its_own_name(
     assert batch.explorations[0].ended_by == "nothing_more"
 
 
+async def test_a_mean_of_an_identifier_is_refused(bench: Bench, asking: Asking) -> None:
+    """The same program passes while its column is one that measures."""
+    place, _ = await bench(explorer([*LOOKS, json_block({"questions": [MEAN_TALL]}), json_block({"questions": []})]))
+    assert reasons(await explored(place, asking)) == []
+    facts = tuple(
+        each.model_copy(update={"id_like": True}) if each.name == "dbh_cm" else each for each in place.profile.facts
+    )
+    coded = place._replace(profile=place.profile.model_copy(update={"facts": facts}))
+    batch = await explored(coded, asking)
+    assert reasons(batch) == ["facts"]
+    assert "dbh_cm" in batch.refused[0].detail
+
+
 async def test_no_question_is_asked_twice_in_other_words(bench: Bench, asking: Asking) -> None:
     again = {
         **MEAN_TALL,

@@ -113,6 +113,7 @@ def test_of_several_limits_the_longest_that_is_used_up_counts_else_the_soonest()
         ("Remaining = 0, Reset = 50", 50, 50),
         ('"a";r=0;t=8, "b";r=0;t=9', 9, 9),
         ('"a";r=3;t=8, "b";r=4;t=2', 2, 0),
+        ('"a";r=3;t=8,"b";r=0;t=9', 9, 9),
         ("remaining=0", None, 0),
         ("100;w=60", None, 0),
     ],

@@ -26,7 +26,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_T
 
 from blocks import server_keeper, server_record
 from blocks.errors import UserError
-from blocks.interrupts import check_signals
+from blocks.interrupts import Told, check_signals
 from blocks.sandboxes import owner
 from blocks.server_record import Record, Shelter, stay
 from blocks.settings import settings
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _ours: set[str] = set()
 """Addresses of the local servers that this process uses."""
 _POLL_S: Final = 0.1
-_HANGS_S: Final = 15.0
+_HANGS_S: Final = 20.0
 """A server that takes a connection and says nothing for so long is replaced."""
 _OF_CLIENTS: Final = {
     "PREFECT_API_URL",
@@ -72,7 +72,7 @@ class LocalServer:
         self.stays_s = settings().server_ttl if sys.platform == "linux" else 0.0
         self._record: Record | None = None
         self._handle: int | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._prepare, name="prefect-server-start", daemon=True)
         self._thread.start()
 
@@ -85,6 +85,7 @@ class LocalServer:
         while self._thread.is_alive():
             self._thread.join(_POLL_S)
             check_signals()
+        check_signals()
         if self._error is not None:
             raise UserError(
                 f"The local Prefect server did not start: {self._error}.",
@@ -120,9 +121,8 @@ class LocalServer:
             self._take(environ, made_of)
             atexit.register(self.stop)
             while not self._answers():
-                # Nobody is served by it, other users of it neither: they find the next one as this run does.
                 self._replace(environ, made_of)
-        except Exception as error:
+        except (Exception, Told) as error:
             self._error = error
 
     def _take(self, environ: dict[str, str], made_of: str) -> None:
@@ -145,9 +145,8 @@ class LocalServer:
             raise RuntimeError(self._why_silent())
         log.warning("The local Prefect server at %s does not answer and is replaced.", hung.url)
         self._handle = None
-        os.close(handle)
         with self.shelter.alone():
-            self.shelter.end(hung)
+            self.shelter.retire(hung, handle)
         self._take(environ, made_of)
 
     def _answers(self) -> bool:

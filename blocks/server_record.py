@@ -73,9 +73,15 @@ class Shelter:
             os.close(handle)
 
     def record(self) -> Record | None:
-        """The record of the server that was started last, where its keeper lives."""
+        """The record of the server that was started last, where its keeper lives.
+
+        One that somebody else has written or could read is none: it might lead to a server of theirs.
+        """
         try:
-            text = (self.folder / server_keeper.RECORD).read_text(encoding="utf-8")
+            with (self.folder / server_keeper.RECORD).open(encoding="utf-8") as file:
+                facts, text = os.fstat(file.fileno()), file.read()
+            if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+                return None
             found = Record.model_validate_json(text)
         except (OSError, ValidationError, UnicodeDecodeError):
             return None
@@ -125,6 +131,15 @@ class Shelter:
         """End a server whoever uses it, and wait until it has ended."""
         owner.end_process(record.keeper, _END_S)
         self._remove(record)
+
+    def retire(self, record: Record, handle: int) -> None:
+        """Have no further run use a server that hangs: it is ended, unless others wait for it. The file is closed."""
+        alone = _locked(handle, fcntl.LOCK_EX)
+        os.close(handle)
+        if alone:
+            self.end(record)
+        else:
+            self._remove(record)
 
     def end_if_idle(self, record: Record, handle: int) -> None:
         """Put a server down so that it ends now, unless somebody else uses it; the file is closed."""

@@ -230,11 +230,14 @@ def test_a_server_that_hangs_or_was_killed_is_replaced(shelter: Shelter, how: si
 
 
 def test_a_process_that_only_has_the_keepers_number_is_neither_trusted_nor_killed(shelter: Shelter) -> None:
-    with subprocess.Popen(["sleep", "900"]) as stranger:
+    stranger = subprocess.Popen(["sleep", "900"])
+    try:
         shelter.folder.mkdir(mode=0o700, parents=True)
         tag = owner.owner_tag(stranger.pid).rpartition("/")[0] + "/1"
         record = Record(name="old", url="http://127.0.0.1:1/api", auth="a:b", made_of="x", keeper=tag)
-        (shelter.folder / server_keeper.RECORD).write_text(record.model_dump_json())
+        path = shelter.folder / server_keeper.RECORD
+        path.touch(mode=0o600)
+        path.write_text(record.model_dump_json())
         assert shelter.record() is None
         shelter.end(record)
         assert stranger.poll() is None
@@ -242,7 +245,21 @@ def test_a_process_that_only_has_the_keepers_number_is_neither_trusted_nor_kille
             assert run.facts()["started"]
             run.end()
         assert stranger.poll() is None
+    finally:
         stranger.kill()
+        stranger.wait()
+
+
+def test_a_record_that_others_could_have_written_is_none(shelter: Shelter) -> None:
+    shelter.folder.mkdir(mode=0o700, parents=True)
+    record = Record(name="x", url="http://127.0.0.1:1/api", auth="a:b", made_of="x", keeper=owner.owner_tag())
+    path = shelter.folder / server_keeper.RECORD
+    path.touch(mode=0o600)
+    path.write_text(record.model_dump_json())
+    assert shelter.record() == record
+    path.chmod(0o644)
+    assert shelter.record() is None
+    path.unlink()
 
 
 def test_a_server_made_of_something_else_is_left_alone(shelter: Shelter) -> None:

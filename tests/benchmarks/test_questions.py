@@ -87,7 +87,7 @@ async def made_of(path: Path, home: Path) -> Outcome:
             questions += batch.questions
         seconds = time.perf_counter() - started
     await pool.close()
-    async with await Sandbox.open(ProcessRuntime(), path, limits=limits) as sandbox:
+    async with await Sandbox.open(ProcessRuntime(), path, limits=limits, rules=record.reading) as sandbox:
         again = await answers(sandbox, questions, shuffled=False)
         moved = await answers(sandbox, questions, shuffled=True)
     ordered = [question.provenance.get("row_order_matters", False) for question in questions]

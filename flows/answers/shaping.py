@@ -51,7 +51,7 @@ class Shaper:
         self.spec = spec
         self.coercions = [] if coercions is None else coercions
         self._by_key = {
-            fold(key, case_sensitive=spec.case_sensitive): Shaper(
+            key_text(Text(key), case_sensitive=spec.case_sensitive): Shaper(
                 AnswerSpec(type=own.type, unit=own.unit, case_sensitive=spec.case_sensitive), self.coercions
             )
             for key, own in spec.by_key.items()

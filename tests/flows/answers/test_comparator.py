@@ -79,6 +79,9 @@ def test_a_value_is_compared_as_its_key_says(key: str, a: object, b: object, tie
 def test_keys_are_found_as_equal_keys_are() -> None:
     by_key = {"Mean": {"type": "float", "decimals": 1}, "2020": {"type": "int"}}
     assert compared({"mean ": 4.21, 2020: 7.0}, {"MEAN": 4.2, "2020": 7}, type="mapping", by_key=by_key).equal
+    # A label that pandas has made a float is the label that it was; its form is read and compared by it.
+    floated = {"1.0": {"type": "int"}}
+    assert compared({"1": "7"}, {1: 7.0}, type="mapping", by_key=floated).equal
     strict: dict[str, Any] = {"type": "mapping", "by_key": by_key, "case_sensitive": True}
     assert not compared({"mean": 4.21}, {"mean": 4.2}, **strict).equal
 

@@ -178,8 +178,8 @@ def _trial(lines: Sequence[Line], dialect: Dialect) -> _Trial | None:
     if first and (counts[width] < 2 or counts[width] < 0.3 * len(rows)):
         return _Trial(-1.0, dialect, 1)
     body = rows[first:]
-    while len(body) > 2 and len(body[-1].fields) != width and len(rows) < SAMPLE_ROWS:
-        body = body[:-1]
+    if len(rows) < SAMPLE_ROWS:
+        body = _without_last(body, width)
     fit = sum(len(row.fields) == width for row in body) / len(body)
     skipped = rows[:first]
     if dialect.delimiter in _RARE and (fit < 1 or skipped or not _believable(lines, rows, dialect)):
@@ -191,6 +191,14 @@ def _trial(lines: Sequence[Line], dialect: Dialect) -> _Trial | None:
     penalty += 0.3 * (len(body) < 2 and len(rows) > 2)
     score = fit + 0.3 * _typed(body, width) + min(width, 20) * 0.002 - penalty + _enclosed(body, width, dialect)
     return _Trial(score, dialect, width)
+
+
+def _without_last(rows: list[Row], width: int) -> list[Row]:
+    """The rows without the last few that are of another width, remarks after a table."""
+    end = len(rows)
+    while end > 2 and len(rows[end - 1].fields) != width:
+        end -= 1
+    return rows[:end] if len(rows) - end <= max(2, min(12, 0.5 * len(rows))) else rows
 
 
 def _first_of(widths: list[int], width: int) -> int:

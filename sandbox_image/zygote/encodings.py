@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from sandbox_image.zygote.letters import EAST_ASIAN, MARGIN, rank
+from sandbox_image.zygote.letters import MARGIN, rank
 from sandbox_image.zygote.refusals import LoadError, check_bytes
 
 Buffer = bytes | mmap.mmap
@@ -31,6 +31,8 @@ _NAMES: Final = {
     "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "gb18030": "GB18030", "big5": "Big5", "cp949": "Korean (CP949)",
     "mac_roman": "Mac Roman", "mac_cyrillic": "Mac Cyrillic",
 }  # fmt: skip
+_CERTAIN: Final = 0.8
+"""A score above this: nearly all bytes are letters in their places."""
 _ENOUGH: Final = 0.45
 """A score below this: the bytes are words in no encoding."""
 
@@ -216,8 +218,9 @@ def _legacy(data: Buffer, bad: int) -> tuple[str, list[str]]:
     lines = [line for line in body.split(b"\n") if not line.isascii()]
     wrong = [line for line in lines if not _decodes_whole(line)]
     first = body[:bad].count(b"\n") + 1
-    # In an encoding of East Asia, a short line may be UTF-8 by chance.
-    if len(wrong) < len(lines) and not (len(wrong) > 0.8 * len(lines) and _east_asian(wrong)):
+    # A line may be UTF-8 by chance; where one encoding makes words of all lines, it is that.
+    together = rank(b"\n".join(lines)[:_SAMPLE]) if len(wrong) < len(lines) else []
+    if len(wrong) < len(lines) and not (together and together[0][0] > _CERTAIN):
         ranked = rank(b"\n".join(wrong)[:_SAMPLE])
         if ranked and ranked[0][1] != "cp1252" and ranked[0][0] > 1:
             message = f"The file mixes encodings: line {first} and {len(wrong) - 1:,} more are not UTF-8, others are"
@@ -227,11 +230,6 @@ def _legacy(data: Buffer, bad: int) -> tuple[str, list[str]]:
         )
         return _MIXED, [f"{note} UTF-8; they were read as Windows-1252."]
     return _guess(body, lines, first)
-
-
-def _east_asian(lines: list[bytes]) -> bool:
-    ranked = rank(b"\n".join(lines)[:_SAMPLE])
-    return bool(ranked) and ranked[0][1] in EAST_ASIAN
 
 
 def _decodes_whole(line: bytes) -> bool:

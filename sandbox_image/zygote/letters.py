@@ -83,7 +83,9 @@ _CHINESE: Final = frozenset(
     "江市省县城价格售额称号类型河湖广深京津"
 )
 """Signs that are frequent in Korean, in Chinese."""
-_MOST_RUNS: Final = 3_000
+_SEVERAL: Final = 0.88
+_ENOUGH_WORDS: Final = 8
+_MOST_RUNS: Final = 500
 MARGIN: Final = 0.03
 """By less than this, two encodings that read the bytes differently are in doubt."""
 
@@ -102,7 +104,11 @@ def rank(data: bytes) -> list[tuple[float, str]]:
         words = _decoded(runs, data, name)
         if words is not None:
             own = languages in _OWN_SCRIPT
-            found.append((max(_fit(words, letters, own=own) for letters in languages.values()) + prior, name))
+            score = max(_fit(words, letters, own=own) for letters in languages.values())
+            if not own and len(words) >= _ENOUGH_WORDS:
+                # Names of places abroad have letters of several languages.
+                score = max(score, _SEVERAL * _fit(words, "".join(languages.values()), own=False))
+            found.append((score + prior, name))
     for name in EAST_ASIAN:
         words = _decoded(runs, data, name)
         if words is not None:

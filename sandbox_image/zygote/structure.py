@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Flags = np.ndarray[Any, np.dtype[np.bool_]]
     Places = np.ndarray[Any, np.dtype[np.int64]]
 
-_CHUNK: Final = 8 << 20
+_CHUNK: Final = 1 << 20
 _LF, _CR, _ZERO, _NINE, _PLUS, _MINUS, _DOT, _E = 10, 13, 48, 57, 43, 45, 46, 101
 _LONG_INTEGER: Final = 16
 

@@ -38,7 +38,9 @@ def dialects(draw: st.DrawFn) -> dict[str, Any]:
 def write(table: Table, dialect: dict[str, Any]) -> bytes:
     end = dialect["end"]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=dialect["delimiter"], lineterminator=end, quoting=dialect["quoting"])
+    # The csv module encloses a line feed only where it ends lines.
+    quoting = dialect["quoting"] if "\n" in end else csv.QUOTE_NONNUMERIC
+    writer = csv.writer(text, delimiter=dialect["delimiter"], lineterminator=end, quoting=quoting)
     writer.writerow(["label", "count", "share"])
     writer.writerows(table)
     before = "".join(line + end for line in dialect["before"])

@@ -87,10 +87,6 @@ def _words(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_OF_PANDAS: Final = frozenset(
-    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"}
-    | {"NULL", "NaN", "None", "n/a", "nan", "null"}
-)
 # A hyphen may be a mark or a word that means a missing value.
 _HYPHEN = Parameter(allow_leading_hyphen=True)
 _Mark = Annotated[Annotated[str, Field(max_length=1)] | None, BeforeValidator(_mark), _HYPHEN]
@@ -204,10 +200,6 @@ class ReadingRules(Frozen):
         if not self.given:
             return sha256
         return hashlib.sha256(f"{sha256}\0{self.model_dump_json(exclude_defaults=True)}".encode()).hexdigest()
-
-    def beyond_pandas(self) -> ReadingRules:
-        """Without the words that pandas takes for missing by itself: whoever knows pandas presumes these."""
-        return self.model_copy(update={"missing": tuple(word for word in self.missing if word not in _OF_PANDAS)})
 
     def words(self) -> tuple[str, ...]:
         """Each rule that is given, in plain words."""

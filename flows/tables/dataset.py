@@ -77,7 +77,7 @@ class Dataset(Frozen):
     @property
     def how_read(self) -> tuple[str, ...]:
         """What decides how the table looks beside the file: the rules given and what was noticed, in sentences."""
-        rules = self.reading.beyond_pandas().sentence()
+        rules = self.reading.sentence()
         return (rules, *self.notes) if rules else self.notes
 
     @property

@@ -221,13 +221,13 @@ def answer_words(spec: AnswerSpec, question: str = "") -> str:
     if spec.type in ("list", "set"):
         words += LIST_ORDERED if spec.type == "list" else LIST_FREE
     if spec.type in ("mapping", "table"):
-        words += "".join(_own_words(key, own, spec.type) for key, own in spec.by_key.items())
+        words += "".join(_own_words(key, own, spec.type, question) for key, own in spec.by_key.items())
     return words
 
 
-def _own_words(key: str, own: ValueSpec, kind: str) -> str:
+def _own_words(key: str, own: ValueSpec, kind: str, question: str) -> str:
     spec = AnswerSpec(type=own.type, decimals=own.decimals, unit=own.unit)
-    words = answer_words(spec)
+    words = answer_words(spec, question)
     if own.type == "any":
         words = words.replace(TYPE_WORDS["any"], _any_value)
     form = _column_words if kind == "table" else _by_key_words

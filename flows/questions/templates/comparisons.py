@@ -10,7 +10,7 @@ from flows.questions.records import AnswerSpec
 from flows.questions.templates.binders import category_and_measure, levels_and_measure, two_categories
 from flows.questions.templates.columns import MAX_LISTED, Columns, places, sample
 from flows.questions.templates.facts import gap_at_top, probe
-from flows.questions.templates.template import Binding, Slot, Template, column, columns, decimals
+from flows.questions.templates.template import Binding, Slot, Template, column, columns, decimals, labels
 
 _MOST_RESAMPLED = 100_000
 """Rows up to which a thousand resamples are drawn in a few seconds."""
@@ -138,7 +138,7 @@ submit({"highest": highest, "lowest": lowest, "t": float(result.statistic)})
             p_value="result.pvalue",
             setup=_BOTH_ENDS,
         ),
-        answer=AnswerSpec(type="mapping"),
+        answer=AnswerSpec(type="mapping", by_key=labels("highest", "lowest")),
         guard=_SEVERAL_GROUPS,
     ),
     Template(
@@ -165,7 +165,7 @@ low, high = np.percentile(resampled, [2.5, 97.5])
 submit({"group": group, "low": float(low), "high": float(high)})
 """,
         probe=probe("len(values)", smallest_group=_SMALLEST, margin=_TOP_GAP, setup=_TOP),
-        answer=AnswerSpec(type="mapping"),
+        answer=AnswerSpec(type="mapping", by_key=labels("group")),
         guard=_SEVERAL_GROUPS,
     ),
     Template(

@@ -16,7 +16,7 @@ from flows.questions.templates.binders import (
 )
 from flows.questions.templates.columns import Columns, frequent, low
 from flows.questions.templates.facts import gap_at_top, probe
-from flows.questions.templates.template import Binding, Template, column, decimals, value
+from flows.questions.templates.template import Binding, Template, column, decimals, labels, value
 from flows.tables.profiling import ColumnProfile
 
 
@@ -67,7 +67,7 @@ percentage = counts.max() / counts.sum() * 100
 submit({"value": counts.idxmax(), "percentage": percentage})
 """,
         probe=probe("counts.sum()", margin=_COUNT_GAP, setup=_TOP_COUNT),
-        answer=AnswerSpec(type="mapping"),
+        answer=AnswerSpec(type="mapping", by_key=labels("value")),
     ),
     Template(
         name="group_summary_table",
@@ -145,7 +145,7 @@ difference = means.max() - known[$x].mean()
 submit({"group": means.idxmax(), "difference": difference})
 """,
         probe=probe("len(known)", smallest_group=_SMALLEST, margin=_TOP_GAP, setup=_TOP),
-        answer=AnswerSpec(type="mapping"),
+        answer=AnswerSpec(type="mapping", by_key=labels("group")),
     ),
     Template(
         name="rank_categories_by_target_mean",
@@ -216,7 +216,7 @@ submit({"group": shares.idxmax(), "percentage": shares.max() * 100})
         probe=probe(
             "len(known)", smallest_group=_SMALLEST, margin=_SHARE_GAP, trivial="shares.max() == 0", setup=_TOP_SHARE
         ),
-        answer=AnswerSpec(type="mapping"),
+        answer=AnswerSpec(type="mapping", by_key=labels("group")),
     ),
     Template(
         name="pareto_count",

@@ -9,7 +9,7 @@ from string import Template as Blanks
 
 from flows.questions.candidates import Candidate
 from flows.questions.eligible import Value, date_code, date_note, quoted
-from flows.questions.records import AnswerSpec, Difficulty
+from flows.questions.records import AnswerSpec, Difficulty, ValueSpec
 from flows.questions.rounding import places_words
 from flows.questions.templates.columns import Columns
 from flows.tables.profiling import ColumnProfile
@@ -143,6 +143,11 @@ def number(given: float) -> Slot:
 def decimals(places: int) -> Slot:
     """How many decimals an answer is rounded to."""
     return Slot(str(places), places_words(places))
+
+
+def labels(*keys: str) -> dict[str, ValueSpec]:
+    """Keys of a mapping answer whose values are categories: 1, 1.0 and "1" name the same one."""
+    return {key: ValueSpec(type="string") for key in keys}
 
 
 def listed(words: list[str]) -> str:

@@ -9,7 +9,7 @@ from random import Random
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.columns import Columns, present
 from flows.questions.templates.facts import gap_at_top, probe
-from flows.questions.templates.template import Binding, Slot, Template, column, decimals
+from flows.questions.templates.template import Binding, Slot, Template, column, decimals, labels
 
 
 def _one_text(table: Columns, _: Random) -> Iterator[Binding]:
@@ -105,7 +105,7 @@ ratios = (df[$x] / df[$y]).set_axis(df[$s])
 submit({"value": ratios.idxmax(), "ratio": ratios.max()})
 """,
         probe=probe("ratios.count()", margin=_RATIO_GAP, setup=_RATIO),
-        answer=AnswerSpec(type="mapping", case_sensitive=True),
+        answer=AnswerSpec(type="mapping", by_key=labels("value"), case_sensitive=True),
     ),
     Template(
         name="frequent_first_word",

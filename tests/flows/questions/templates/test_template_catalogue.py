@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.answers.answers import parse_answer, parse_reference
+from flows.answers.comparator import compare
 from flows.questions.candidates import Candidate
 from flows.questions.eligible import quoted
 from flows.questions.templates import propose_templates
@@ -24,6 +27,7 @@ from flows.questions.templates.catalogue import TEMPLATES
 from flows.samples import SLUGS, dataset_folder
 from flows.tables.column_facts import table_facts
 from flows.tables.profiling import DatasetProfile
+from sandbox_image.zygote.values import to_tagged
 
 CLASSIC = {
     "easy": {
@@ -166,6 +170,20 @@ def test_the_text_is_complete_and_plain() -> None:
             assert "round" not in candidate.text, candidate.name
         # Rounding is the comparison's: either rounding of a tie is right.
         assert "round(" not in candidate.program, candidate.name
+
+
+@pytest.mark.parametrize("label", [1, 1.0, "1", "1.0"])
+def test_a_category_of_whole_numbers_is_answered_in_any_spelling(label: object) -> None:
+    frame = pd.DataFrame({"stars": [1.0] * 40 + [2.0] * 20 + [None] * 5, "x": range(65)})
+    profile = DatasetProfile.model_validate(json.loads(json.dumps(table_facts(frame), allow_nan=False)))
+    asked = next(
+        each for each in propose_templates(profile, seed=0) if each.provenance["template"] == "top_value_share"
+    )
+    submitted: list[Any] = []
+    exec(asked.program, {"df": frame, "pd": pd, "submit": submitted.append})
+    truth = parse_answer(to_tagged(submitted[0], 10_000), asked.answer)
+    answer = parse_reference({"value": label, "percentage": 66.7}, asked.answer)
+    assert compare(truth, answer, asked.answer).equal
 
 
 def test_programs_have_no_dead_code_and_submit_once_at_the_end() -> None:

@@ -274,6 +274,15 @@ def test_the_verdict_on_a_known_answer_says_who_ended_how(
     verdict = judge_reference(FLOAT, reference, trace)
     assert (verdict.verdict, verdict.quorum, verdict.votes.planned) == (name, 0, 1)
     assert words in verdict.explanation
+    assert not verdict.explanation.endswith("..")
+    assert (verdict.tier == "none") == (name != "verified")
+
+
+def test_a_reference_program_that_was_cut_off_is_worth_another_try() -> None:
+    for outcome in ("budget", "error"):
+        assert judge_reference(FLOAT, Ballot(outcome), None).verdict == "budget"
+    near = judge_reference(FLOAT, says(1.0), says(1.001))
+    assert (near.verdict, near.tier, near.clusters[0].tier) == ("mismatch", "none", "exact")
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ class Transfers:
 
 def downloads_table(rows: Sequence[DownloadRow]) -> Table:
     """One line for each dataset, in the order they were given."""
+    common = common_folder([row.reference for row in rows])
     table = plain_table("source")
     table.add_column("outcome", no_wrap=True)
     table.add_column("dataset", overflow="fold")
@@ -112,7 +113,7 @@ def downloads_table(rows: Sequence[DownloadRow]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            Text(row.reference),
+            Text(row.reference.removeprefix(common)),
             Text(f"{SYMBOLS[row.state]} {row.state}", style=STYLES[row.state]),
             row.dataset,
             f"{row.rows:,}" if row.rows else "",
@@ -121,6 +122,12 @@ def downloads_table(rows: Sequence[DownloadRow]) -> Table:
             *([str(len(row.notes) or "")] if noted else []),
         )
     return table
+
+
+def common_folder(references: Sequence[str]) -> str:
+    """The folder, with its slash, that several addresses of files have in common; empty where they lie apart."""
+    folders = {reference.rpartition("/")[0] for reference in references}
+    return f"{folders.pop()}/" if len(references) > 1 and len(folders) == 1 and "://" in references[0] else ""
 
 
 def artifact_rows(rows: Sequence[DownloadRow]) -> list[dict[str, Any]]:
@@ -153,6 +160,8 @@ def print_downloads(report: DownloadReport, *, home: Path, console: Console | No
     console = console or Console()
     if report.rows:
         console.print(downloads_table(report.rows))
+        if common := common_folder([row.reference for row in report.rows]):
+            console.print(Text(f"Sources in {common}"), soft_wrap=True)
     console.print(Text(report.sentence() + "."), soft_wrap=True)
     for row in report.rows:
         if row.detail:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.display.transfers import Transfers, artifact_rows, print_downloads
+from flows.display.transfers import Transfers, artifact_rows, common_folder, print_downloads
 from flows.runs.downloads import DownloadReport, DownloadRow
 
 NASTY = "https://x.org/[red]a[/red].csv"
@@ -64,3 +64,17 @@ def test_the_closing_words_tell_every_reason_and_what_to_do_next(tmp_path: Path)
     ):  # fmt: skip
         assert words in said
     assert [row["why"] for row in artifact_rows((ACCEPTED, failed))] == ["", "It broke off."]
+
+
+def test_sources_of_one_folder_are_told_by_what_tells_them_apart() -> None:
+    """At 80 columns the folder's address would leave no room for the names."""
+    folder = "file:///a/long/way/down/to/where/the/tables/are/"
+    rows = [DownloadRow(reference=folder + name, state="refused", detail="20 rows") for name in ("b.csv", "bb.csv")]
+    out = io.StringIO()
+    console = Console(file=out, width=80, color_system=None)
+    print_downloads(DownloadReport(run="r", rows=tuple(rows)), console=console, home=Path("/home"))
+    lines = [line.split() for line in out.getvalue().splitlines()]
+    assert ["b.csv", "○", "refused"] in [line[:3] for line in lines]
+    assert f"Sources in {folder}" in out.getvalue()
+    assert common_folder(["kaggle:o/a", "kaggle:o/b"]) == common_folder(["https://x.org/a", "https://y.org/a"]) == ""
+    assert common_folder([folder + "b.csv"]) == ""

@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 import pandas as pd
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sandbox_image.zygote.loader import LoadError, load
@@ -39,19 +39,26 @@ def write(table: Table, dialect: dict[str, Any]) -> bytes:
     end = dialect["end"]
     text = io.StringIO(newline="")
     # The csv module encloses a line feed only where it ends lines.
-    quoting = dialect["quoting"] if "\n" in end else csv.QUOTE_NONNUMERIC
+    quoting: Any = dialect["quoting"] if "\n" in end else csv.QUOTE_NONNUMERIC
     writer = csv.writer(text, delimiter=dialect["delimiter"], lineterminator=end, quoting=quoting)
     writer.writerow(["label", "count", "share"])
     writer.writerows(table)
     before = "".join(line + end for line in dialect["before"])
-    whole = before + text.getvalue() + dialect["after"].replace("\n", end)
+    whole: str = before + text.getvalue() + dialect["after"].replace("\n", end)
     encoding: str = dialect["encoding"]
     return whole.encode(encoding)
+
+
+def looks_like_rows(lines: list[str], sign: str) -> bool:
+    return len(lines) > 1 and lines[-1].count(sign) == 0 and all(line.count(sign) == 2 for line in lines[:-1])
 
 
 @PATIENT
 @given(tables, dialects())
 def test_a_table_comes_back_from_every_dialect(table: Table, dialect: dict[str, Any]) -> None:
+    sign = dialect["delimiter"]
+    # A field whose every line has as many delimiters as a row has looks like rows that a quotation mark swallowed.
+    assume(not any(looks_like_rows(label.split("\n"), sign) for label, _, _ in table))
     frame, facts = load(io.BytesIO(write(table, dialect)))
     assert list(frame.columns) == ["label", "count", "share"]
     assert frame.to_numpy().tolist() == [list(row) for row in table]

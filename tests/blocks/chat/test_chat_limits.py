@@ -139,6 +139,7 @@ DEAD = str(new_owner()._replace(started="1"))
         (OTHER_HOST, STALE_S + 1, True),
         (str(new_owner()), 10 * STALE_S, False),
     ],
+    ids=["dead", "silent elsewhere", "silent elsewhere for too long", "alive"],
 )
 def test_a_dead_holders_reservation_is_given_back_and_no_living_ones(
     owner: str, after_s: float, lost: bool, tmp_path: Path

@@ -13,6 +13,7 @@ import pytest
 from flows.questions.files import read_questions
 from flows.verification.store import read_episodes
 from tests.support.command_home import ROOT, Home
+from tests.support.dataset_files import file_of
 from tests.support.download_command import Command
 from tests.support.model_answers import Answer
 from tests.support.model_server import ModelServer
@@ -57,16 +58,14 @@ def test_episodes(home: Home, tables: list[str]) -> None:
     with ModelServer(lambda ask: Answer(content="```python\nsubmit(len(df))\n```")) as model:
         asking = ["--ask", "How many rows are there?", "--model", "scripted", "--base-url", model.base_url]
         home.run("episode", *tables[:2], *asking)
-        alpha = home.path / "episodes" / "alpha.jsonl"
+        alpha = file_of(home.path / "episodes", "alpha")
         before, asked = renewed(alpha), len(model.asks)
         said = home.run("episode", *tables, UNFORESEEN, *asking, code=1)
         assert len(model.asks) == asked + 3, "what a newer Trigpoint has decided is not asked anew"
     assert alpha.read_bytes() == before
-    assert f"alpha.jsonl:1: this episode was written by a {NEWER}" in said
+    assert f"{alpha.name}:1: this episode was written by a {NEWER}" in said
     for other in ("beta", "gamma"):
-        assert [each.verdict.verdict for each in read_episodes(home.path / "episodes" / f"{other}.jsonl")] == [
-            "verified"
-        ]
+        assert [each.verdict.verdict for each in read_episodes(file_of(home.path / "episodes", other))] == ["verified"]
     assert f"{'x' * 80}: OSError" in said
     assert traced(home, "x")
 
@@ -74,13 +73,13 @@ def test_episodes(home: Home, tables: list[str]) -> None:
 def test_questions(home: Home, tables: list[str]) -> None:
     making = ["--source", "template", "--per-source", "2"]
     home.run("question", *tables[:2], *making)
-    report, file = home.path / "questions" / "alpha.report.json", home.file("beta")
+    report, file = file_of(home.path / "questions", "alpha", ".report.json"), home.file("beta")
     report.write_bytes(json.dumps({**json.loads(report.read_bytes()), "schema_version": 2}).encode())
     before = report.read_bytes(), renewed(file)
     said = home.run("question", *tables, UNFORESEEN, "--source", "template", "--per-source", "3", code=1)
     assert (report.read_bytes(), file.read_bytes()) == before
-    assert f"alpha.report.json was written by a {NEWER}" in said
-    assert f"beta.jsonl:1: this question was written by a {NEWER}" in said
+    assert f"{report.name} was written by a {NEWER}" in said
+    assert f"{file.name}:1: this question was written by a {NEWER}" in said
     assert len(read_questions(home.file("gamma")).questions) == 3
     assert f"{'x' * 80}: OSError" in said
     assert traced(home, "x")
@@ -112,14 +111,14 @@ def test_a_night_and_a_report(home: Home, tables: list[str], prefect_server: Pre
         making = ["--question.source", "template", "--question.per-source", "2"]
         asking = ["--episode.model", "scripted", "--episode.base-url", model.base_url]
         home.run("nightly", *making, *asking)
-        episodes = home.path / "episodes" / "alpha.jsonl"
+        episodes = file_of(home.path / "episodes", "alpha")
         before = renewed(episodes)
         (home.path / "datasets" / "beta" / "data.csv").write_text("")
         said = home.run("nightly", "--question.source", "template", "--question.per-source", "3", *asking, code=1)
     assert episodes.read_bytes().startswith(before)
     assert NEWER in said
     assert "beta" in said
-    assert len(list(read_episodes(home.path / "episodes" / "gamma.jsonl"))) == 3
+    assert len(list(read_episodes(file_of(home.path / "episodes", "gamma")))) == 3
     done = subprocess.run(
         [sys.executable, "flows/report.py"], cwd=ROOT, text=True, capture_output=True, check=False,
         env={**os.environ, "TRIGPOINT_HOME": str(home.path), "COLUMNS": "200"},

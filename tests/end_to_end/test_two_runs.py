@@ -17,6 +17,7 @@ import pytest
 from flows.questions.files import read_questions
 from flows.verification.store import read_episodes
 from tests.support.command_home import ROOT, Home
+from tests.support.dataset_files import file_of
 from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
@@ -95,10 +96,10 @@ def test_episodes(home: Home, table: Path, slow: Slow, model: ModelServer, tmp_p
     slow.may_answer.set()
     said = both_end([first, second])
     assert "3 done by earlier runs, 0 model calls" in said[1]
-    lines = (home.path / "episodes" / "sales.jsonl").read_bytes().splitlines()
+    lines = file_of(home.path / "episodes", "sales").read_bytes().splitlines()
     assert len(lines) == len({json.loads(line)["episode_id"] for line in lines}) == 3
     assert set(Counter(ask.key for ask in model.asks).values()) == {1}, "no call was paid for twice"
-    assert all(each.verdict.verified for each in read_episodes(home.path / "episodes" / "sales.jsonl"))
+    assert all(each.verdict.verified for each in read_episodes(file_of(home.path / "episodes", "sales")))
 
 
 def test_questions(home: Home, table: Path, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_questions(home: Home, table: Path, tmp_path: Path) -> None:
     questions = read_questions(home.file("sales")).questions
     assert Counter(each.source for each in questions) == {"template": 3, "program": 3}
     assert sum("by an earlier run" in each for each in said) == 1
-    report = json.loads((home.path / "questions" / "sales.report.json").read_text())
+    report = json.loads(file_of(home.path / "questions", "sales", ".report.json").read_text())
     assert sorted(each["source"] for each in report["sources"]) == ["program", "template"]
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from sandbox_image.zygote.letters import MARGIN, rank
+from sandbox_image.zygote.letters import margin, rank
 from sandbox_image.zygote.refusals import LoadError, check_bytes
 
 Buffer = bytes | mmap.mmap
@@ -250,14 +250,18 @@ def _guess(body: bytes, lines: list[bytes], first: int) -> tuple[str, list[str]]
         )
     score, best = ranked[0]
     text = sample.decode(best)
-    for other_score, other in ranked[1:]:
-        if other_score > score - MARGIN and sample.decode(other, "replace") != text:
-            names = f"{_NAMES.get(best, best)} or {_NAMES.get(other, other)}"
-            raise LoadError(
-                "encoding", f"{doubt}it may be {names}: name it with --encoding, such as --encoding {best}."
-            )
+    least = score - margin(text, best)
+    rivals = [other for other_score, other in ranked[1:] if other_score > least and _differs(sample, other, text)]
+    if rivals:
+        names = " or ".join(_NAMES.get(each, each.upper()) for each in (best, *rivals[:2]))
+        options = " or ".join(f"--encoding {each}" for each in (best, *rivals[:2]))
+        raise LoadError("encoding", f"{doubt}it may be {names}: name it with {options}.")
     name = _NAMES.get(best, best.upper())
     return best, [f"The file is not UTF-8 (line {first}); it was read as {name}; --encoding names another."]
+
+
+def _differs(sample: bytes, encoding: str, text: str) -> bool:
+    return sample.decode(encoding, "replace") != text
 
 
 def _mixed(body: bytes) -> str:

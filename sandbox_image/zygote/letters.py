@@ -43,7 +43,7 @@ _THAI: Final = {"Thai": "าน่รกอ้เงิมัียลวดท�
 _ALPHABETS: Final[tuple[tuple[str, dict[str, str], float], ...]] = (
     ("cp1252", _LATIN, 0.04),
     ("cp1250", _CENTRAL, 0.0),
-    ("iso8859-2", _CENTRAL, -0.01),
+    ("iso8859-2", _CENTRAL, -0.03),
     ("cp1254", _TURKISH, 0.0),
     ("cp1257", _BALTIC, -0.02),
     ("mac_roman", _LATIN, -0.05),
@@ -70,7 +70,7 @@ _OWN_SCRIPT: Final = (_CYRILLIC, _GREEK, _HEBREW, _ARABIC, _THAI)
 _VOWELS: Final = "aeiouyáéíóúAEIOUY"
 _ICELANDIC: Final = "ýþðÝÞÐ"
 _FINAL: Final = "ςםןץףך"
-_OPENING: Final = "‘“„«£§©±°€"
+_OPENING: Final = "‘“„«£§©±°€µ"
 _SIGNS: Final = "’‘“”–—…°€£§²³µ½¼«»·®©™×±"
 _RUN: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z@-~\x80-\xff]*")
 _HANGUL: Final = frozenset(
@@ -86,8 +86,23 @@ _CHINESE: Final = frozenset(
 _SEVERAL: Final = 0.88
 _ENOUGH_WORDS: Final = 8
 _MOST_RUNS: Final = 500
-MARGIN: Final = 0.03
-"""By less than this, two encodings that read the bytes differently are in doubt."""
+_RARE: Final = frozenset({"mac_roman", "mac_latin2", "mac_cyrillic", "cp850", "cp852", "cp437"})
+"""Encodings of old systems: one or two letters alone do not prove them."""
+_CURRENCIES: Final = "£€¥¢¤"
+_FRACTIONS: Final = "½¼¾"
+
+
+def margin(text: str, encoding: str) -> float:
+    """By less than this, two encodings that read the bytes differently are in doubt: few letters prove little.
+
+    Args:
+        text: As the likelier encoding reads it.
+        encoding: Its name; one or two letters are so often those of Windows-1252 that they need no proof.
+    """
+    distinct = len({sign for sign in text if not sign.isascii()})
+    if distinct <= 2:
+        return 0.03 if encoding == "cp1252" else 0.5 if encoding in _RARE else 0.1
+    return 0.07 if distinct <= 4 else 0.03
 
 
 def rank(data: bytes) -> list[tuple[float, str]]:
@@ -149,7 +164,16 @@ def _sign(word: str, at: int, sign: str, known: frozenset[str], *, own: bool) ->
     before, after = word[at - 1 : at], word[at + 1 : at + 2]
     if sign in known:
         value = 1.0
-        if sign.isupper() and before.islower():
+        if (
+            (sign in "ªº" and after.isalpha())
+            or (sign == "ç" and known.issuperset("éç") and "ğ" not in known and not _vowel(after))
+            or (sign in "¿¡" and before.isalpha())
+            or (sign == "õ" and "ã" in known and after not in ("e", "E", ""))
+            or (sign in "āēīū" and (_vowel(before) or _vowel(after)))
+        ):
+            # No such word in the languages that have the letter: bytes of another one.
+            value = -0.5
+        elif sign.isupper() and before.islower():
             value = -0.5
         elif sign.isupper() and not before and after.isupper() and word.upper() != word:
             value = 0.2
@@ -169,12 +193,20 @@ def _sign(word: str, at: int, sign: str, known: frozenset[str], *, own: bool) ->
             return 0.65
         if before.isalpha() and after.isalpha():
             return 1.0 if sign in "’·" else -0.5
+        if (sign in _CURRENCIES and after.isalpha()) or (sign in _FRACTIONS and before.isalpha()):
+            return -0.5
+        if sign == "µ" and after.isalpha():
+            return 1.0
         return 0.95 if after.isalpha() == (sign in _OPENING) else 0.3
     if sign in _ICELANDIC:
         # Usual in Icelandic alone, where bytes of Turkish come out so as well.
         return -0.5 if sign == "þ" and before.islower() else 0.85
     category = unicodedata.category(sign)
     return -0.2 if category.startswith("L") else -1.5 if category.startswith("C") else -0.8
+
+
+def _vowel(sign: str) -> bool:
+    return bool(sign) and unicodedata.normalize("NFD", sign)[0] in _VOWELS
 
 
 def _east_asian(words: list[str], name: str) -> float:
@@ -194,7 +226,8 @@ def _east_asian(words: list[str], name: str) -> float:
             total += _east_sign(sign, code, name)
     if not count:
         return -1.0
-    score = total / count
+    # One or two signs are as well a letter of Europe with what follows it.
+    score = total / count - 0.2 * (count < 3)
     frequent = {"cp949": _HANGUL, "gb18030": _CHINESE}.get(name)
     if frequent:
         score += 0.4 * sum(sign in frequent for word in words for sign in word if not sign.isascii()) / count - 0.1

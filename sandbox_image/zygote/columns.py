@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.cells import LOOSE, PLAIN, WORDS, is_word_for_missing, kind
+from sandbox_image.zygote.cells import LOOSE, NUMBER, PLAIN, WORDS, is_word_for_missing, kind
 from sandbox_image.zygote.moments import Moments, Unproven, read_moments
 from sandbox_image.zygote.naming import short, times
 from sandbox_image.zygote.numerals import Doubt, Marks, Reading, read_numbers
@@ -28,7 +29,7 @@ _VERSION_NAME: Final = re.compile(
     r"version|release|section|chapter|clause|article|paragraph|\bcode\b|_code$|^id$|_id$", re.I
 )
 _ISO: Final = re.compile(r"^\d{4}-\d{1,2}(?:-\d{1,2})?(?:[ T]\d{1,2}:\d{2}|$)")
-_PART_OF_DATE: Final = re.compile(r"^\d{1,2}:\d{2}|^[A-Za-z]{3,9}[-\s]\d{2,4}$|^\d{4}[-/]\d{1,2}$")
+_PART_OF_DATE: Final = re.compile(r"^\d{1,2}:\d{2}|^[A-Za-z]{3,9}[-\s]\d{2,4}$|^\d{4}[-/]\d{1,2}$|^\d{1,3}(?:\.\d{1,3}){3}$")
 _SINGLE_WORDS: Final = frozenset(WORDS)
 _MOST_ODD: Final = 20_000
 _MOST_WORDS: Final = 0.2
@@ -77,11 +78,12 @@ class Columns:
     Args:
         known: Marks in numbers that the user gave.
         remarks: Where it is said what was done.
+        commas_in_doubt: Whether a comma may be a decimal mark as well as one between thousands.
     """
 
-    def __init__(self, known: Marks, remarks: Remarks) -> None:
+    def __init__(self, known: Marks, remarks: Remarks, *, commas_in_doubt: bool = False) -> None:
         self.known = known
-        self.hint = Marks()
+        self.hint = Marks(commas_in_doubt=commas_in_doubt)
         self.orders: dict[str, str] = {}
         self.remarks = remarks
         self._read: set[str] = set()
@@ -197,7 +199,9 @@ class Columns:
     def learn(self, reading: Reading) -> None:
         """Remember a column's marks for those that are in doubt."""
         used = reading.marks
-        self.hint = Marks(self.hint.decimal or used.decimal, self.hint.thousands or used.thousands)
+        self.hint = replace(
+            self.hint, decimal=self.hint.decimal or used.decimal, thousands=self.hint.thousands or used.thousands
+        )
 
     def _dates(self, values: Values, texts: Sequence[str], *, last: bool) -> pd.Series[Any] | Doubt | None:
         found = read_moments(texts)
@@ -212,6 +216,8 @@ class Columns:
             if not last:
                 return Doubt("")
             remedy = "--types NAME=dmy or NAME=mdy tells the order" if found.told else ""
+            if found.wrong:
+                remedy = f"--missing {_argument(found.wrong)} reads it as missing"
             self.remarks.say(values.name, f"holds dates but stayed text, since {found.why}", remedy)
             return values.column
         if found.order in ("dmy", "mdy"):
@@ -263,6 +269,8 @@ class Columns:
                 said = f"holds what looks like {what}, though not all written alike, and so stayed text"
                 self.remarks.say(values.name, said)
             return self._text(values)
+        if words and self._several_units(values, texts):
+            return self._text(values)
         if not words or share > 0.5 or len(good) < 3:
             return self._words(values.name, values.column)
         missing = (
@@ -283,6 +291,17 @@ class Columns:
             f"--missing {_argument(shown)} reads it as missing",
         )
         return values.column
+
+    def _several_units(self, values: Values, texts: Sequence[str]) -> bool:
+        """Whether all texts are numbers with units, signs or letters that multiply; then it is said."""
+        parts = [NUMBER.match(each.strip()) for each in texts]
+        found = [each for each in parts if each is not None]
+        units = {(each["before"] or "").strip() + (each["after"] or "").strip() for each in found} - {""}
+        if len(found) < len(texts) or not units or 2 * len(units) > len(texts):
+            return False
+        shown = ", ".join(repr(each) for each in sorted(units)[:4]) + (", …" if len(units) > 4 else "")
+        self.remarks.say(values.name, f"holds numbers with {shown} and so stayed text")
+        return True
 
     def _without(self, values: Values, texts: Sequence[str]) -> pd.Series[Any] | None:
         if all(PLAIN.match(each.strip()) for each in texts):

@@ -23,7 +23,11 @@ SAMPLE_ROWS: Final = 300
 _RARE: Final = ("^", "~", ":", "¦", BLANKS)
 """Believed only where every line agrees."""
 _GOOD: Final = 0.6
-_TIME: Final = re.compile(r"^\s*\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*$")
+_WITH_COLON: Final = re.compile(
+    r"(?<![\d:.])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?![\d:])|\b[A-Za-z][\w+.-]*:/{1,3}|\b(?:mailto|urn):|\b[A-Za-z]:(?=[\\/])"
+    r"|(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"
+)
+"""Times, addresses, paths: a colon within them separates nothing."""
 
 
 class Line(NamedTuple):
@@ -210,9 +214,8 @@ def _first_of(widths: list[int], width: int) -> int:
 
 def _believable(lines: Sequence[Line], rows: list[Row], dialect: Dialect) -> bool:
     if dialect.delimiter == ":":
-        return not all(_TIME.match(line.text) for line in lines[1:]) and not all(
-            re.search(r":\s|://", line.text) for line in lines[:20]
-        )
+        bare = [_WITH_COLON.sub("", line.text) for line in lines]
+        return all(":" in each for each in bare) and not all(re.search(r":\s", each) for each in bare[:20])
     return len(rows) > 1
 
 

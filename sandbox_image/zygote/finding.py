@@ -71,6 +71,8 @@ def find(text: Text, rules: Rules, max_columns: int) -> Found:
         _check_quotes(kept, dialect, notes)
     if dialect.delimiter == BLANKS:
         notes.append("Columns are separated by blanks.")
+    elif dialect.skip_blanks:
+        notes.append("A blank follows every delimiter; the blanks around values were left out.")
     start = _place_of(text, layout.first_line)
     end, footer_notes = _end(text, start, layout, dialect, rules, kept)
     body = _body(text, start, end, layout, dialect, rules, prefix)

@@ -64,6 +64,9 @@ def comment_prefix(lines: Sequence[Line], rules: Rules) -> str:
     if rules.comment is not None:
         return rules.comment
     filled = [line.text for line in lines if line.text.strip()]
+    if filled and re.match(r'"?#"?\s?[,;\t|]', filled[0]):
+        # The first column is called #.
+        return ""
     for prefix in COMMENTS:
         leading = 0
         while leading < len(filled) and filled[leading].startswith(prefix):
@@ -171,6 +174,15 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
     if not rest:
         return first, start + 1
     verdict = _verdict(first, rest)
+    if verdict != "names" and len(rest) > 3 and _typed_in(rest[1:], width) and _verdict(rest[0], rest[1:]) == "names":
+        # A row of data above the names there cannot be: years or the like, which the names below belong to.
+        if len(first.fields) == len(rest[0].fields) and _is_names(first):
+            return first, start + 1
+        raise LoadError(
+            "rules",
+            f"Line {rest[0].line} seems to name the columns, though line {first.line} stands above it: say "
+            f"--header-line {rest[0].line} where it does.",
+        )
     if verdict == "data" and start:
         verdict = "doubt"
     if verdict == "doubt":
@@ -391,7 +403,8 @@ def _take(layout: Layout, head: Row, under: Row, what: str) -> None:
             carried = above or carried
             joined.append(" ".join(part for part in (carried, cell) if part))
         layout.names = unique([name or f"Unnamed: {at}" for at, name in enumerate(joined)])
-        layout.notes[:] = [note for note in layout.notes if "more than once" not in note]
+        solved = ("more than once", "without a name")
+        layout.notes[:] = [note for note in layout.notes if not any(each in note for each in solved)]
         layout.notes.append(
             f"The column names stand in two lines; line {under.line} was added to those of line {head.line}."
         )

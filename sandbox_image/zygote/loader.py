@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from sandbox_image.zygote.columns import Columns
@@ -20,7 +20,7 @@ from sandbox_image.zygote.encodings import read_text
 from sandbox_image.zygote.finding import Found, find
 from sandbox_image.zygote.given import convert_as_given
 from sandbox_image.zygote.naming import listed, times
-from sandbox_image.zygote.numerals import Marks
+from sandbox_image.zygote.numerals import Marks, in_doubt
 from sandbox_image.zygote.parsing import Table
 from sandbox_image.zygote.records import ragged
 from sandbox_image.zygote.refusals import LoadError
@@ -28,6 +28,7 @@ from sandbox_image.zygote.remarks import Remarks
 from sandbox_image.zygote.rules import NO_RULES, Rules
 from sandbox_image.zygote.sentinels import note_sentinels
 from sandbox_image.zygote.structure import examine
+from sandbox_image.zygote.troubles import note_infinity, note_name, note_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,14 +133,28 @@ class _Conversion:
         if any(made[name] is not frame[name] for name in made):
             frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
         self._note_marks()
-        for name in frame.columns:
-            if pd.api.types.is_numeric_dtype(frame[name].dtype) and not pd.api.types.is_bool_dtype(frame[name].dtype):
-                note_sentinels(str(name), frame[name], self.remarks)
+        self._note_columns(frame)
         if isinstance(frame.index, pd.RangeIndex) and frame.index.start == 0 and frame.index.step == 1:
             return frame
         raise LoadError(
             "ragged", "The rows have more fields than the header line; pandas would take some for row labels."
         )
+
+    def _note_columns(self, frame: pd.DataFrame) -> None:
+        """Say what in the columns hints at trouble."""
+        import pandas as pd
+
+        types = pd.api.types
+        numeric = {
+            name: types.is_numeric_dtype(each) and not types.is_bool_dtype(each) for name, each in frame.dtypes.items()
+        }
+        for name in frame.columns:
+            note_name(str(name), self.remarks)
+            if numeric[name]:
+                note_sentinels(str(name), frame[name], self.remarks)
+                note_infinity(str(name), frame[name], self.remarks)
+            elif _is_text(frame[name]):
+                note_text(str(name), frame[name], self.remarks, beside_numbers=any(numeric.values()))
 
     def _parse(self) -> pd.DataFrame:
         """All columns; words such as NA are missing in those that hold numbers."""
@@ -179,6 +194,7 @@ class _Conversion:
         if (
             not self.found.layout.header_line
             or not len(frame)
+            or frame.shape[1] < 2
             or not all(_is_text(frame[name]) for name in frame.columns)
         ):
             return frame
@@ -188,7 +204,7 @@ class _Conversion:
         for name in frame.columns[1:]:
             same &= frame[name] == str(name)
         count = int(same.sum())
-        if count:
+        if 0 < count < len(frame):
             line = self._line_of(int(same.to_numpy().argmax()))
             self.found.notes.append(
                 f"The header line is repeated {times(count)}, first in line {line}; those were left out."
@@ -197,7 +213,8 @@ class _Conversion:
         return frame
 
     def _convert(self, frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:
-        columns = Columns(self.known, self.remarks)
+        semicolons = self.found.delimiter == ";"
+        columns = Columns(self.known, self.remarks, commas_in_doubt=semicolons)
         made: dict[str, pd.Series[Any]] = {str(name): frame[name] for name in frame.columns}
         later = []
         for name in made:
@@ -209,13 +226,31 @@ class _Conversion:
                 later += [name] if converted is None else []
                 made[name] = made[name] if converted is None else converted
         if later and columns.hint.decimal is None and any(_has_fractions(made[name]) for name in made):
-            columns.hint = Marks(".", columns.hint.thousands)
+            columns.hint = replace(columns.hint, decimal=".")
         for name in later:
             converted = columns.convert(name, made[name], last=True)
             made[name] = made[name] if converted is None else converted
         if columns.hint.decimal == "," and self.known.decimal is None:
             self._read_points_again(made, columns)
+        elif semicolons and self.known == Marks():
+            self._keep_points_in_doubt(made, columns)
         return made
+
+    def _keep_points_in_doubt(self, made: dict[str, pd.Series[Any]], columns: Columns) -> None:
+        """Where semicolons separate and nothing shows the decimal mark, 1.234 and 12.500 may be thousands: text."""
+        floats = [name for name in made if str(made[name].dtype) == "float64" and not columns.was_read(name)]
+        floats = [name for name in floats if name not in self.rules.types and made[name].notna().any()]
+        if not floats or not all(_three_decimals(made[name]) for name in floats):
+            return
+        texts = self.table.parse(texts=set(floats), numbers=floats, only=floats)
+        present = {name: texts[name].dropna().str.strip() for name in floats}
+        pointed = {name: each for name, each in present.items() if each.str.contains(".", regex=False).any()}
+        if not all(each.str.fullmatch(r"-?[1-9]\d{0,2}\.\d{3}|0|-?[1-9]\d{0,2}").all() for each in pointed.values()):
+            return
+        for name, each in pointed.items():
+            shown = str(each[each.str.contains(".", regex=False)].iloc[0])
+            self.remarks.say(name, f"stayed text, since {in_doubt(shown, '.').why}")
+            made[name] = texts[name]
 
     def _read_points_again(self, made: dict[str, pd.Series[Any]], columns: Columns) -> None:
         """In a file with decimal commas, a point may stand between thousands: 1.234 is no fraction there."""
@@ -257,6 +292,12 @@ def _is_text(column: pd.Series[Any]) -> bool:
     return isinstance(column.dtype, pd.StringDtype) or (
         column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty")
     )
+
+
+def _three_decimals(column: pd.Series[Any]) -> bool:
+    """Whether all numbers are below a thousand and have at most three decimals."""
+    present = column.dropna()
+    return bool((present.abs() < 1000).all() and ((present * 1000).round() == (present * 1000).round(6)).all())
 
 
 def _has_fractions(column: pd.Series[Any]) -> bool:

@@ -69,6 +69,8 @@ class Unproven:
     separator: str
     why: str = "nothing proves which part is the day"
     told: bool = True
+    wrong: str = ""
+    """A text that is no date."""
 
 
 def read_moments(texts: Sequence[str], *, order: str | None = None) -> Moments | Unproven | None:
@@ -108,7 +110,7 @@ def _numeric(texts: Sequence[str], order: str | None) -> Moments | Unproven | No
         day, month, year = {"dmy": (a, b, c), "mdy": (b, a, c), "ymd": (c, b, a)}[proven]
         moment = _moment(part, _year(year), int(month), int(day))
         if moment is None:
-            return None
+            return _no_date(separator, text.strip())
         values[text] = moment
     if proven != "ymd" and _century_in_doubt([each[2] for each in triples]):
         return Unproven(separator, _CENTURY, told=False)
@@ -159,12 +161,16 @@ def _named(texts: Sequence[str], pattern: re.Pattern[str], form: str) -> Moments
             return None
         moment = _moment(part, _year(part["year"]), month, int(part["day"]))
         if moment is None:
-            return None
+            return _no_date("", text.strip())
         parts.append(part)
         values[text] = moment
     if _century_in_doubt([each["year"] for each in parts]):
         return Unproven("", _CENTURY, told=False)
     return Moments(values, form + _time_form(parts))
+
+
+def _no_date(separator: str, text: str) -> Unproven:
+    return Unproven(separator, f"{text!r} is no date", told=False, wrong=text)
 
 
 def _century_in_doubt(years: Sequence[str]) -> bool:

@@ -26,6 +26,8 @@ class Marks:
 
     decimal: str | None = None
     thousands: str | None = None
+    commas_in_doubt: bool = False
+    """Whether the file separates fields by a sign that countries with decimal commas use."""
 
 
 @dataclass(frozen=True)
@@ -175,11 +177,20 @@ def _one_mark(digits: Sequence[str], sign: str, hint: Marks) -> Marks | Doubt | 
     without = [each for each in digits if sign not in each]
     if any(len(each) > 3 for each in without):
         return Marks(sign, None)
-    if sign == "," and (without or len({len(before) for before, _ in parts}) > 1) and hint.decimal is None:
+    varied = len({len(before) for before, _ in parts}) > 1
+    if sign == "," and hint.decimal is None and not hint.commas_in_doubt and (without or varied):
+        return Marks(other, sign)
+    if sign == "," and hint.commas_in_doubt and without and len(parts) > 2:
+        # With decimals, the others would have a mark as well, or some fewer digits behind it.
         return Marks(other, sign)
     if sign == ".":
         return Marks(sign, None)
     shown = with_sign[0]
+    return in_doubt(shown, sign)
+
+
+def in_doubt(shown: str, sign: str) -> Doubt:
+    """What is said of numbers with exactly three digits behind their only mark."""
     return Doubt(
         f"whether {shown!r} is {shown.replace(sign, '')} or {shown.replace(sign, '.')} is in doubt: --thousands "
         f"'{sign}' or --decimal '{sign}' says so"

@@ -91,6 +91,8 @@ _YAML: Final = re.compile(
 )
 _ARFF: Final = re.compile(r"^\s*@relation\b.*?^@attribute\b", re.I | re.M | re.S)
 _GRID: Final = re.compile(r"^\+[-=]{2,}(?:\+[-=]{2,})+\+[ \t]*$", re.M)
+_ORG: Final = re.compile(r"^[ \t]*\|-+(?:\+-+)+\|[ \t]*$", re.M)
+_RST: Final = re.compile(r"^[ \t]*={2,}(?:[ \t]+={2,})+[ \t]*$", re.M)
 _LATEX: Final = re.compile(r"\\begin\{(?:tabular|table|document)\}")
 _CARD: Final = re.compile(r"^BEGIN:V(?:CARD|CALENDAR|EVENT)\b")
 _DICT: Final = re.compile(r"^\[?\s*\{\s*'[^'\n]*'\s*:")
@@ -136,8 +138,13 @@ def check_text(text: str) -> None:
         raise _other("XML", "convert it to CSV")
     if _SQL.search(start[:4_000]) and ";" in start:
         raise _other("a dump of SQL statements", "load it into a database and export the table as CSV")
-    if _MARKDOWN.search("\n".join(start.splitlines()[:6])):
+    head = "\n".join(start.splitlines()[:6])
+    if _MARKDOWN.search(head):
         raise _other("a table in Markdown", "save it as CSV")
+    if _ORG.search(head):
+        raise _other("a table of Org mode", "export it as CSV")
+    if _RST.search(head):
+        raise _other("a table in reStructuredText", "save it as CSV")
     if _GRID.match(start):
         raise _other("a table drawn with lines, as a terminal shows it", "export it as CSV")
     if _YAML.match(start):

@@ -8,7 +8,7 @@ from typing import Final
 
 from sandbox_image.zygote.naming import listed
 
-_PLURAL: Final = {"holds": "hold", "was": "were", "it": "they"}
+_PLURAL: Final = {"holds": "hold", "has": "have", "was": "were", "it": "they"}
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Remarks:
         result = []
         for (what, remedy), names in self._said.items():
             if len(names) > 1:
-                what = re.sub(r"\b(holds|was|it)\b", lambda each: _PLURAL[each[0]], what)
+                what = re.sub(r"\b(holds|has|was|it)\b", lambda each: _PLURAL[each[0]], what)
             shown = names[0] if len(names) == 1 and len(names[0]) <= 60 else "NAME"
             result.append(f"{listed(names)} {what}" + (f"; {remedy.replace('NAME', shown)}" if remedy else "") + ".")
         return result

@@ -1,0 +1,101 @@
+"""Tells what in a column's values hints at trouble: lost letters, blanks that part equal words, totals, infinity.
+
+Nothing is changed; it is said, so that nobody counts a total twice or takes a broken word for a right one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox_image.zygote.naming import short, times
+from sandbox_image.zygote.remarks import Remarks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_VALUES: Final = 100_000
+_LOST: Final = "\ufffd"
+_TWICE: Final = re.compile("[ÂÃÄÅÐÑâãï][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
+_TOTAL: Final = re.compile(
+    r"^(?:(?:grand|sub|overall|sum)[\s-]*)?totals?\s*:?$|^.{1,30}\s(?:sub[\s-]?)?total\s*:?$|^subtotal\b.{0,30}$"
+    r"|^(?:zwischen|gesamt)?summe$|^gesamt$|^insgesamt$|^totale?$|^sous-total$|^total\sgeneral$|^итого$|^всего$"
+    r"|^celkem$|^razem$|^ogółem$|^合計$|^小計$|^总计$|^合计$|^합계$",
+    re.I,
+)
+
+
+def note_text(name: str, column: pd.Series[Any], remarks: Remarks, *, beside_numbers: bool) -> None:
+    """Say what is odd about a column of texts.
+
+    Args:
+        name: Of the column.
+        column: The texts.
+        remarks: Where it is said.
+        beside_numbers: Whether the table has a column of numbers, which rows of totals would add up.
+    """
+    texts = [each for each in column.dropna().unique()[:_MOST_VALUES] if isinstance(each, str)]
+    if any(_LOST in each for each in texts):
+        remarks.say(name, f"holds the sign {_LOST}, which stands for letters that were lost before the file was made")
+    broken = next(_encoded_twice(texts), None)
+    if broken is not None:
+        remarks.say(name, f"holds words that were encoded twice, such as {short(broken[0])!r} for {short(broken[1])!r}")
+    _note_blanks(name, texts, remarks)
+    if beside_numbers and len(texts) > 2:
+        for each in [each for each in texts if len(each) < 60 and _TOTAL.match(each.strip())][:3]:
+            count = int((column == each).sum())
+            if count <= 0.34 * len(column):
+                remarks.say(
+                    name,
+                    f"holds {each!r}, {times(count)}: rows of totals count the values of other rows again",
+                    "--skip-lines leaves lines out by their numbers",
+                )
+
+
+def note_name(name: str, remarks: Remarks) -> None:
+    """Say where letters of a column's name were lost or encoded twice."""
+    if _LOST in name:
+        remarks.say(name, f"has {_LOST} in its name, which stands for letters that were lost before the file was made")
+    for _, right in _encoded_twice([name]):
+        remarks.say(name, f"has a name that was encoded twice, for {short(right)!r}")
+
+
+def note_infinity(name: str, column: pd.Series[Any], remarks: Remarks) -> None:
+    """Say where a column of numbers holds infinity."""
+    if str(column.dtype) != "float64":
+        return
+    values = column.to_numpy()
+    for value, shown in ((float("inf"), "inf"), (float("-inf"), "-inf")):
+        count = int((values == value).sum())
+        if count:
+            remarks.say(
+                name,
+                f"holds infinity ({shown}), {times(count)}; it was kept as a number",
+                f"--missing={shown} reads it as missing",
+            )
+
+
+def _encoded_twice(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Texts whose letters are the bytes of other letters in UTF-8, with what they should be."""
+    for text in texts:
+        if not _TWICE.search(text):
+            continue
+        for encoding in ("cp1252", "latin-1"):
+            try:
+                right = text.encode(encoding).decode("utf-8")
+            except UnicodeError:
+                continue
+            yield text, right
+            break
+
+
+def _note_blanks(name: str, texts: Sequence[str], remarks: Remarks) -> None:
+    """Say where values differ by nothing but blanks around them."""
+    bare = {each for each in texts if each == each.strip()}
+    odd = next((each for each in texts if each != each.strip() and each.strip() in bare), None)
+    if odd is not None:
+        remarks.say(
+            name,
+            f"holds {short(odd)!r} beside {short(odd.strip())!r}, which differ in blanks only; they were kept apart",
+        )

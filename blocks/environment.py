@@ -18,7 +18,7 @@ DEFAULTS = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # A first start migrates the database, which takes longer than Prefect's 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(Path(os.environ.get("TRIGPOINT_HOME", "data"), "results").absolute()),
+    "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(Path(os.environ.get("TRIGPOINT_HOME") or "data", "results").absolute()),
 }
 
 for _name, _value in DEFAULTS.items():

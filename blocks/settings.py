@@ -6,14 +6,17 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from blocks.errors import UserError
 
 
 class Settings(BaseSettings):
     """Where things are kept and which defaults hold here."""
 
-    model_config = SettingsConfigDict(env_prefix="TRIGPOINT_", frozen=True)
+    # A variable that is set to nothing is as one that is not set: an empty home would be the current folder.
+    model_config = SettingsConfigDict(env_prefix="TRIGPOINT_", frozen=True, env_ignore_empty=True)
 
     home: Path = Field(default=Path("data"), description="TRIGPOINT_HOME: datasets, episodes, exports, results, store")
     store_url: SecretStr = Field(
@@ -56,5 +59,16 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once.
+
+    Raises:
+        UserError: A variable says what it cannot mean.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        name = str(wrong["loc"][0])
+        said = f"The setting TRIGPOINT_{name.upper()} is {wrong['input']!r}: {wrong['msg']}."
+        default = Settings.model_fields[name].default
+        raise UserError(said, f"Mend the variable or unset it, then it is {default!r}.") from error

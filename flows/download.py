@@ -197,4 +197,4 @@ def _prewarm(parameters: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_flow(download, meanwhile=_prewarm, closing=partial(print_downloads, home=settings().home)))
+    sys.exit(run_flow(download, meanwhile=_prewarm, closing=lambda done: print_downloads(done, home=settings().home)))

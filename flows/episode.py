@@ -197,4 +197,4 @@ def _prewarm(given: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_flow(episode, meanwhile=_prewarm, closing=partial(print_closing, settings=settings())))
+    sys.exit(run_flow(episode, meanwhile=_prewarm, closing=lambda report: print_closing(report, settings=settings())))

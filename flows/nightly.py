@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from functools import partial
 from typing import Annotated
 
 import blocks.shell  # noqa: F401  (signals, --help, and what Prefect reads when it is imported)
@@ -119,4 +118,4 @@ async def _all(shift: Shift, tally: Tally) -> list[NightRow]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_flow(nightly, closing=partial(print_night, home=settings().home)))
+    sys.exit(run_flow(nightly, closing=lambda night: print_night(night, home=settings().home)))

@@ -197,4 +197,4 @@ def _prewarm(parameters: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_flow(question, meanwhile=_prewarm, closing=partial(print_generation, home=settings().home)))
+    sys.exit(run_flow(question, meanwhile=_prewarm, closing=lambda made: print_generation(made, home=settings().home)))

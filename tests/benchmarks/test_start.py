@@ -13,6 +13,7 @@ import pytest
 
 from blocks.server_record import Shelter
 from tests.benchmarks.report import Row, print_table
+from tests.benchmarks.sizes import size
 from tests.support.file_server import rows as table_rows
 from tests.support.model_server import Answer, ModelServer
 from tests.support.terminal import Terminal
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.server, pytest.mark.timeout(180
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS = ("download", "question", "episode", "experiment", "nightly", "report", "upkeep")
-ROUNDS = int(os.environ.get("TRIGPOINT_TEST_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("TRIGPOINT_TEST_ROUNDS", size(3, 1)))
 HELP_S, SECOND_S, END_S = 1.0, 3.0, 10.0
 
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from blocks.arguments import declared, parse_call
 from blocks.command_line import parse
@@ -31,10 +33,21 @@ def test_every_parameter_of_the_flow_has_a_help_text(capsys: pytest.CaptureFixtu
         parse(episode, ["--help"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    fields = EpisodeOptions.model_fields
+    fields = _flat(EpisodeOptions)
+    assert {"traces", "delimiter"} <= set(fields), "of the options and of the models in them"
     for name, field in fields.items():
         assert "--" + name.replace("_", "-") in said
         assert field.description
+    assert "--reading" not in said
+
+
+def _flat(options: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by name, those of the models in it in place of the field that holds them."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in options.model_fields.items():
+        kind = field.annotation
+        found |= _flat(kind) if isinstance(kind, type) and issubclass(kind, BaseModel) else {name: field}
+    return found
 
 
 def test_the_form_of_the_ui_knows_the_same_bounds() -> None:

@@ -20,8 +20,7 @@ from flows.matrix.samples import SampleReport
 def models_table(models: Sequence[ModelSummary]) -> Table:
     """One line for each model."""
     numbers = ("rows", "ok", "warn", "failed", "p50 s", "p95 s", "tokens in", "out", "US$")
-    table = plain_table("model", numbers=numbers, whole=True)
-    table.columns[0].min_width = 16
+    table = plain_table("model", numbers=numbers)
     for each in models:
         name, rows, ok, warning, error, *others = _figures(each)
         table.add_row(

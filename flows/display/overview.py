@@ -38,14 +38,14 @@ def print_report(report: HomeReport, *, console: Console | None = None) -> None:
     """
     console = console or Console()
     if report.lines:
-        table = plain_table(*report.by, numbers=FIGURES, whole=True)
+        table = plain_table(*report.by, numbers=FIGURES)
         for line in report.lines:
             table.add_row(*(Text(name or "–") for name in line.names), *_figures(line))
         console.print(table)
     for outage in report.outages:
         console.print(Text(f"! {outage.sentence()}", style="yellow"), soft_wrap=True)
     if report.datasets:
-        table = plain_table("dataset", "episodes", numbers=("questions", "open"), whole=True)
+        table = plain_table("dataset", "episodes", numbers=("questions", "open"))
         for each in report.datasets:
             table.add_row(Text(each.dataset), Text(_verdicts(each)), str(each.questions), str(each.open))
         console.print(table)

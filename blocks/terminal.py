@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -51,20 +51,25 @@ class PlainTable(Table):
                 wide[max(foldable, key=wide.__getitem__)] -= 1
         return wide if sum(wide) <= room else None
 
-    def _lines(self, console: Console) -> Iterator[RenderableType]:
-        kept = [""] * len(self.columns)
+    def _lines(self, console: Console) -> Iterator[Text]:
+        kept = ""
         for cells in zip(*(column.cells for column in self.columns), strict=True):
-            line = Text()
+            lines = [Text()]
             for place, (column, cell) in enumerate(zip(self.columns, cells, strict=True)):
                 text = cell if isinstance(cell, Text) else console.render_str(str(cell))
-                if not text.plain and place == 0:  # Said once for the rows of a group.
-                    text = Text(kept[place])
-                kept[place] = text.plain
-                if text.plain:
-                    line.append("  " if line else "")
-                    line.append(f"{column.header} " if column.justify == "right" else "", style="dim")
-                    line.append_text(text)
-            yield line
+                if place == 0:  # A name is said once for a group of rows.
+                    text = text if text.plain else Text(kept)
+                    kept = text.plain
+                if not text.plain:
+                    continue
+                if column.justify == "right":
+                    text = Text.assemble((f"{column.header} ", "dim"), text)
+                between = Text("  " if lines[-1] else "")
+                if lines[-1] and lines[-1].cell_len + 2 + text.cell_len > console.width:
+                    lines.append(Text())
+                    between = Text("  ")
+                lines[-1].append_text(between).append_text(text)
+            yield from lines
 
 
 def plain_table(*words: str, numbers: tuple[str, ...] = ()) -> Table:

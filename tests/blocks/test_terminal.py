@@ -50,5 +50,9 @@ def test_a_narrow_terminal_has_each_row_by_itself_with_the_name_said_again() -> 
     console = Console(file=StringIO(), width=34)
     console.print(table)
     assert isinstance(console.file, StringIO)
-    text = " ".join(console.file.getvalue().split())
-    assert text == "penguins penguins-1 turns 3 a long header 123,456,789 penguins penguins-2 a long header 5"
+    assert console.file.getvalue().splitlines() == [
+        "penguins  penguins-1  turns 3",
+        "  a long header 123,456,789",
+        "penguins  penguins-2",
+        "  a long header 5",
+    ]

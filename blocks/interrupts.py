@@ -52,6 +52,7 @@ class _State:
         self.listening = False
         self.working = False
         self.ending: Ending | None = None
+        self.done: int | None = None
         self.said = False
         self.cancels: set[Callable[[], object]] = set()
 
@@ -95,7 +96,20 @@ def run_command(work: Callable[[], int]) -> int:
             _say(_state.ending)
             _leave_in(EXIT_S)
             return _state.ending.code
-        return done.result()
+        code = done.result()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        _state.done = code
+        return code
+
+
+def leave_if_told() -> None:
+    """Skip what is left of the interpreter's exit once everything has put itself in order.
+
+    Python hears no signal any more while it takes itself apart: a second one would look like a crash.
+    """
+    if _state.ending is not None:
+        _leave()
 
 
 def run_until_told(main: Coroutine[Any, Any, T]) -> T:
@@ -161,6 +175,8 @@ def _at_work() -> Iterator[None]:
 
 def _hear(number: int, _: FrameType | None) -> None:
     again, _state.ending = _state.ending is not None, _state.ending or ENDINGS[signal.Signals(number)]
+    if not _state.working and _state.done is not None:
+        os._exit(_state.done)  # All is done and told: what it stops is the exit, and nothing is to be gone on with.
     if again or not _state.working:
         _leave()
     _leave_in(GRACE_S)

@@ -6,12 +6,13 @@ tells its arguments without loading Prefect.
 
 from __future__ import annotations
 
+import atexit
 import sys
 from pathlib import Path
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
 
-from blocks.interrupts import listen
+from blocks.interrupts import leave_if_told, listen
 
 HELP = {"--help", "-h"}
 FLOWS = Path(__file__).resolve().parents[1] / "flows"
@@ -26,6 +27,7 @@ def begin(file: Path) -> None:
     Raises:
         SystemExit: Help was asked for.
     """
+    atexit.register(leave_if_told)  # First, so that it is called last.
     listen()
     if HELP & set(sys.argv[1:]):
         from blocks.arguments import declared, parse_call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,9 @@ _VERSION_NAME: Final = re.compile(
     r"version|release|section|chapter|clause|article|paragraph|\bcode\b|_code$|^id$|_id$", re.I
 )
 _ISO: Final = re.compile(r"^\d{4}-\d{1,2}(?:-\d{1,2})?(?:[ T]\d{1,2}:\d{2}|$)")
-_PART_OF_DATE: Final = re.compile(r"^\d{1,2}:\d{2}|^[A-Za-z]{3,9}[-\s]\d{2,4}$|^\d{4}[-/]\d{1,2}$|^\d{1,3}(?:\.\d{1,3}){3}$")
+_PART_OF_DATE: Final = re.compile(
+    r"^\d{1,2}:\d{2}|^[A-Za-z]{3,9}[-\s]\d{2,4}$|^\d{4}[-/]\d{1,2}$|^\d{1,3}(?:\.\d{1,3}){3}$"
+)
 _SINGLE_WORDS: Final = frozenset(WORDS)
 _MOST_ODD: Final = 20_000
 _MOST_WORDS: Final = 0.2
@@ -365,8 +368,6 @@ def _are_versions(name: str, texts: Sequence[str]) -> bool:
 
 
 def _argument(word: str) -> str:
-    return (
-        word
-        if re.fullmatch(r"[\w./-]+", word) and not word.startswith("-")
-        else "'" + short(word).replace("'", "'\\''") + "'"
-    )
+    """A word for --missing, as a shell takes it: commas part words there, so that one with a comma is quoted."""
+    whole = '"' + word.replace('"', '""') + '"' if re.search(r'[,"]', word) else word
+    return shlex.quote(whole)

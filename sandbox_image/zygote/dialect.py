@@ -23,8 +23,10 @@ SAMPLE_ROWS: Final = 300
 _RARE: Final = ("^", "~", ":", "¦", BLANKS)
 """Believed only where every line agrees."""
 _GOOD: Final = 0.6
+_ENTITY: Final = re.compile(r"&#?\w{1,10};")
+"""`&amp;`, as web pages write a sign."""
 _WITH_COLON: Final = re.compile(
-    r"(?<![\d:.])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?![\d:])|\b[A-Za-z][\w+.-]*:/{1,3}|\b(?:mailto|urn):|\b[A-Za-z]:(?=[\\/])"
+    r"(?<![A-SU-Za-z_\d:.])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?![\d:])|\b[A-Za-z][\w+.-]*:/{1,3}|\b(?:mailto|urn):|\b[A-Za-z]:(?=[\\/])"
     r"|(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"
 )
 """Times, addresses, paths: a colon within them separates nothing."""
@@ -138,13 +140,17 @@ def sniff_delimiter(sample: str) -> str:
 def _trials(lines: Sequence[Line], delimiter: str, rules: Rules) -> list[_Trial]:
     if delimiter and not any(delimiter in line.text for line in lines):
         return []
+    if delimiter == ";" and rules.delimiter is None and not any(";" in _ENTITY.sub("", line.text) for line in lines):
+        return []
     quotes = [rules.quote] if rules.quote is not None else _quotes(lines, delimiter)
     found = []
     for quote in quotes:
+        spaced = bool(quote and delimiter) and any(f"{delimiter} {quote}" in line.text for line in lines)
         for escape in [rules.escape] if rules.escape is not None else _escapes(lines, delimiter, quote):
-            trial = _trial(lines, Dialect(delimiter, quote, escape))
-            if trial is not None:
-                found.append(trial)
+            for skip_blanks in (False, True) if spaced else (False,):
+                trial = _trial(lines, Dialect(delimiter, quote, escape, skip_blanks))
+                if trial is not None:
+                    found.append(trial)
     return found
 
 
@@ -192,6 +198,8 @@ def _trial(lines: Sequence[Line], dialect: Dialect) -> _Trial | None:
     named = len(skipped) == 1 and len(skipped[0].fields) in (width - 1, width + 1) and width > 2
     penalty += 0.08 if named else 0.25 if skipped else 0.0
     penalty += 0.1 * (dialect.quote == "" and fit < 1) + 0.05 * (dialect.quote == "") + 0.01 * (dialect.escape != "")
+    penalty += 0.01 * dialect.skip_blanks
+    penalty += 0.3 * (dialect.quote == "" and any(field.startswith('"') for row in body for field in row.fields))
     penalty += 0.3 * (len(body) < 2 and len(rows) > 2)
     score = fit + 0.3 * _typed(body, width) + min(width, 20) * 0.002 - penalty + _enclosed(body, width, dialect)
     return _Trial(score, dialect, width)

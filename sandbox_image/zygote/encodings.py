@@ -114,7 +114,10 @@ def _find(data: Buffer) -> tuple[str, list[str]]:
     head = data[:_HEAD]
     for mark, name, _ in _BOMS:
         if head.startswith(mark):
-            return name if name != "utf-8-sig" else "utf-8", []
+            if name != "utf-8-sig":
+                return name, []
+            bad = _first_bad(data)
+            return ("utf-8", []) if bad < 0 else _legacy(data[len(mark) :], bad)
     end = _padding(data)
     zero = data.find(b"\x00")
     if 0 <= zero < end:
@@ -184,7 +187,10 @@ def _first_bad(data: Buffer) -> int:
 
 def _bounds(data: Buffer, encoding: str, notes: list[str]) -> tuple[int, int]:
     """Where the text begins and ends, without a mark before it and what fills the file after it."""
-    start = 3 if data[:3] == codecs.BOM_UTF8 and encoding in ("utf-8", "utf-8-sig") else 0
+    start = 0
+    wide = encoding.startswith(("utf-16", "utf-32"))
+    while not wide and data[start : start + 3] == codecs.BOM_UTF8:
+        start += 3
     if encoding.startswith(("utf-16", "utf-32")):
         return start, len(data)
     end = _padding(data)
@@ -199,6 +205,8 @@ def _bounds(data: Buffer, encoding: str, notes: list[str]) -> tuple[int, int]:
 
 
 def _decode(body: bytes, encoding: str) -> str:
+    if encoding.startswith(("utf-16", "utf-32")) and b"\x00" not in body:
+        raise LoadError("encoding", f"The file cannot be read as {encoding}: it holds no NUL byte, as such text does.")
     try:
         text = codecs.decode(body, encoding)
     except UnicodeDecodeError as error:

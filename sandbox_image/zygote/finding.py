@@ -72,7 +72,7 @@ def find(text: Text, rules: Rules, max_columns: int) -> Found:
     if dialect.delimiter == BLANKS:
         notes.append("Columns are separated by blanks.")
     elif dialect.skip_blanks:
-        notes.append("A blank follows every delimiter; the blanks around values were left out.")
+        notes.append("Blanks between delimiters and values were left out.")
     start = _place_of(text, layout.first_line)
     end, footer_notes = _end(text, start, layout, dialect, rules, kept)
     body = _body(text, start, end, layout, dialect, rules, prefix)
@@ -163,6 +163,15 @@ def _given(dialect: Dialect, rules: Rules) -> Dialect:
 def _check_quotes(lines: Sequence[Line], dialect: Dialect, notes: list[str]) -> None:
     """Marks that stand around some fields cannot mean nothing for the others."""
     if dialect.quote == "":
+        whole = [
+            line for line in lines if re.fullmatch(r'"[^"]*"', line.text.strip()) and dialect.delimiter in line.text
+        ]
+        if dialect.delimiter and whole:
+            raise LoadError(
+                "quote",
+                f"Quotation marks enclose whole lines, the first of them line {whole[0].number}, in place of single "
+                "fields: take them away.",
+            )
         for row in read_rows(lines, dialect):
             if any(cell.startswith('"') for cell in row.fields):
                 raise LoadError(
@@ -213,6 +222,9 @@ def _end(
         places.pop()
     if floor > start:
         places = places[1:]
+    if not places:
+        # The last line is longer than any remark.
+        return text.end, ()
     places = places[-max(TAIL_LINES, (rules.footer_lines or 0) + TAIL_LINES) :]
     stops = [*places[1:], len(raw)]
     tail = [

@@ -63,21 +63,23 @@ def find_footer(tail: Sequence[Line], layout: Layout, dialect: Dialect, rules: R
         return Footer(len(tail) - cut if rules.footer_lines else 0)
     width = len(layout.names)
     gap = max((index for index in range(at) if not tail[index].text.strip()), default=-1)
-    end, total, empty, said = at, 0, 0, 0
+    total, empty, said = 0, 0, 0
+    shown_of: dict[str, str] = {}
     while at > 1 and len(tail) - at < _MOST:
         line = tail[at - 1]
         what = _what(line, layout, dialect, head, width, after_gap=at - 1 > gap >= 0)
         if what == "" or (dialect.quote and line.text.count(dialect.quote) % 2):
             break
+        shown_of.setdefault(what, line.text.strip()[:60])
         total, empty, said = total + (what == "total"), empty + (what == "empty"), said + (what == "remark")
         at -= 1
         if at - 1 <= gap:
             gap = max((index for index in range(at - 1) if not tail[index].text.strip()), default=-1)
     notes = []
     if said:
-        notes.append(f"{several(said, 'line')} after the table left out: {tail[end - 1].text.strip()[:60]!r}.")
+        notes.append(f"{several(said, 'line')} after the table left out: {shown_of['remark']!r}.")
     if total:
-        what = tail[at].text.strip()[:60] if total == 1 else ""
+        what = shown_of["total"] if total == 1 else ""
         shown = f" ({what!r})" if what else ""
         notes.append(
             f"{several(total, 'row')} of totals at the end left out{shown}; --footer-lines 0 keeps everything."
@@ -96,6 +98,8 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
     filled = [cell for cell in cells if cell]
     if not filled:
         return "empty"
+    if all(re.fullmatch(r"[-=_]{3,}", cell) for cell in filled):
+        return "remark"
     expected = len(cells) in (width, width + layout.trailing)
     first = next(at for at, cell in enumerate(cells) if cell)
     if _TOTAL.match(filled[0]) and width > 1 and len(filled) > 1 and kind(filled[0]) != "number":
@@ -106,12 +110,13 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
         return "remark" if after_gap and _REMARK.match(line.text) else ""
     if expected:
         thin = len(filled) == 1 and width > 2 and cells[0] != ""
-        contradicts = all(
-            each == "word" or not cell or kind(cell) == "word" for each, cell in zip(layout.kinds, cells, strict=False)
-        )
-        return (
-            "remark" if (thin and contradicts and _sentence(filled[0])) or (_remark(filled[0]) and contradicts) else ""
-        )
+        pairs = list(zip(layout.kinds, cells, strict=False))
+        contradicts = all(each == "word" or not cell or kind(cell) == "word" for each, cell in pairs)
+        # In a table of words, a row that begins like a remark is a row, unless most of it is empty.
+        odd = 2 * len(filled) <= width or any(each != "word" and kind(cell) == "word" for each, cell in pairs)
+        if contradicts and ((thin and _sentence(filled[0])) or (odd and _remark(filled[0]))):
+            return "remark"
+        return ""
     if _remark(line.text) or (after_gap and (len(cells) == 1 or _sentence(line.text))):
         return "remark"
     return "remark" if len(cells) == 1 and _sentence(line.text) and dialect.delimiter != " " else ""

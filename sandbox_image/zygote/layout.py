@@ -6,11 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 from sandbox_image.zygote.cells import is_word_for_missing, kind
 from sandbox_image.zygote.dialect import Dialect, Line, Row, read_rows
+from sandbox_image.zygote.heading import (
+    are_row_labels,
+    filled_cells,
+    kinds_of,
+    may_be_names,
+    may_be_upper_names,
+    typed_in,
+    verdict_on,
+)
 from sandbox_image.zygote.naming import several, short, unique
 from sandbox_image.zygote.records import ragged
 from sandbox_image.zygote.refusals import LoadError
@@ -28,7 +36,6 @@ UNITS: Final = re.compile(
 """What a line of units holds."""
 _RULED: Final = re.compile(r"^\s*[-=+|:\s]*[-=]{3,}[-=+|:\s]*$")
 _SEP: Final = re.compile(r'^"?sep=(.|\\t)"?[,;\t]*$', re.I)
-_TYPED: Final = 0.8
 
 
 @dataclass
@@ -129,20 +136,6 @@ def lay_out(
     return layout
 
 
-def kinds_of(rows: Sequence[Row], width: int) -> list[str]:
-    """What each column holds as a rule: number, date, boolean, or word."""
-    return [_kind_of([row.fields[at] for row in rows[:200] if at < len(row.fields)]) for at in range(width)]
-
-
-def _kind_of(cells: Sequence[str]) -> str:
-    counts = Counter(kind(cell) for cell in cells)
-    total = sum(counts[each] for each in ("number", "date", "boolean", "word"))
-    for each in ("number", "date", "boolean"):
-        if total and counts[each] >= _TYPED * total:
-            return each
-    return "word"
-
-
 def _width(rows: Sequence[Row]) -> int:
     counts = Counter(len(row.fields) for row in rows if len(row.fields) > 1)
     return max(counts, key=lambda each: (counts[each], each)) if counts else 1
@@ -162,21 +155,21 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
     first, rest = rows[start], rows[start + 1 :]
     if rules.header_line == 0:
         return None, start
-    if start and width > 1 and _is_names(rows[start - 1]) and len(rows[start - 1].fields) > 1:
+    if start and width > 1 and may_be_names(rows[start - 1]) and len(rows[start - 1].fields) > 1:
         before = len(rows[start - 1].fields)
-        if before == width - 1 and _verdict(first, rest) != "names":
+        if before == width - 1 and verdict_on(first, rest) != "names":
             return rows[start - 1], start
-        if before > 1 and start == 1 and _verdict(first, rest) == "data":
+        if before > 1 and start == 1 and verdict_on(first, rest) == "data":
             return rows[start - 1], start
-        if start == 1 and before not in (1, width) and not _typed_in(rest, width):
+        if start == 1 and before not in (1, width) and not typed_in(rest, width):
             # Nothing tells a line before the table from names that do not fit the rows.
             raise ragged(first.line, len(first.fields), before)
     if not rest:
         return first, start + 1
-    verdict = _verdict(first, rest)
-    if verdict != "names" and len(rest) > 3 and _typed_in(rest[1:], width) and _verdict(rest[0], rest[1:]) == "names":
+    verdict = verdict_on(first, rest)
+    if verdict != "names" and len(rest) > 3 and typed_in(rest[1:], width) and verdict_on(rest[0], rest[1:]) == "names":
         # A row of data above the names there cannot be: years or the like, which the names below belong to.
-        if len(first.fields) == len(rest[0].fields) and _is_names(first):
+        if len(first.fields) == len(rest[0].fields) and may_be_upper_names(first):
             return first, start + 1
         raise LoadError(
             "rules",
@@ -202,7 +195,12 @@ def _start(rows: Sequence[Row], all_rows: Sequence[Row], width: int) -> int:
         if each == width and (at + 1 == len(widths) or width in widths[at + 1 : at + 3]):
             start = at
             break
-    while start + 2 < len(rows) and width > 2 and _filled(rows[start]) <= 1 and _filled(rows[start + 1]) <= width:
+    while (
+        start + 2 < len(rows)
+        and width > 2
+        and filled_cells(rows[start]) <= 1
+        and filled_cells(rows[start + 1]) <= width
+    ):
         start += 1
         while start + 2 < len(rows) and len(rows[start].fields) != width:
             start += 1
@@ -211,86 +209,15 @@ def _start(rows: Sequence[Row], all_rows: Sequence[Row], width: int) -> int:
         after = next((at for at, row in enumerate(rows) if row.line > gap), len(rows))
         if after + 2 < len(rows) and len(rows[after].fields) == width and after - start < len(rows) - after:
             rest = rows[after + 1 :]
-            start = after if _verdict(rows[after], rest) == "names" and _typed_in(rest, width) else start
+            start = after if verdict_on(rows[after], rest) == "names" and typed_in(rest, width) else start
     return start
-
-
-def _typed_in(rows: Sequence[Row], width: int) -> bool:
-    return any(each != "word" for each in kinds_of(rows, width))
-
-
-def _filled(row: Row) -> int:
-    return sum(bool(cell.strip()) for cell in row.fields)
-
-
-def _is_names(row: Row) -> bool:
-    """Whether a row may hold names: words, or years, and not the same one twice."""
-    filled = [cell.strip() for cell in row.fields if cell.strip()]
-    return bool(filled) and all(kind(cell) in ("word", "missing", "boolean") or _label(cell) for cell in filled)
-
-
-def _label(cell: str) -> bool:
-    return re.fullmatch(r"\d{1,4}", cell.strip()) is not None
-
-
-def _verdict(first: Row, rest: Sequence[Row]) -> str:
-    """Whether the first row holds names or data, told by the rows below it; or that this is in doubt."""
-    rest = [row for row in rest if len(row.fields) == len(first.fields)] or list(rest)
-    below = rest[1:] if len(rest) > 3 else rest
-    kinds = kinds_of(below, len(first.fields))
-    names = data = 0
-    labels: list[int] = []
-    for at, cell in enumerate(each.strip() for each in first.fields):
-        what = kind(cell)
-        if kinds[at] == "word" or not cell:
-            continue
-        if what in ("word", "missing", "boolean") and what != kinds[at]:
-            values = {row.fields[at].strip() for row in rest if at < len(row.fields)}
-            names += cell not in values
-        elif what != kinds[at] and what == "date":
-            names += 1
-        else:
-            data += 1
-            labels += [int(cell)] if _label(cell) else []
-    if names and not data:
-        return "names"
-    if data and labels and len(labels) == data and _are_labels(labels, certain=not names):
-        return "names"
-    if names and data:
-        return "doubt"
-    if data:
-        return "doubt" if len(labels) == data > 2 and labels == list(range(1, data + 1)) else "data"
-    return "data" if _recurs(first, rest, kinds) else "names"
-
-
-def _are_labels(labels: list[int], *, certain: bool) -> bool:
-    """Whether whole numbers in a first row are names: years, or the numbers of the columns."""
-    ascending = all(a < b for a, b in pairwise(labels))
-    if len(labels) > 1 and all(1850 <= each <= 2150 for each in labels) and len(set(labels)) == len(labels):
-        return ascending or labels == sorted(labels, reverse=True)
-    if labels == list(range(len(labels))) and len(labels) > 1:
-        return True
-    return not certain and ascending and (len(labels) > 1 or 1850 <= labels[0] <= 2150)
-
-
-def _recurs(first: Row, rest: Sequence[Row], kinds: list[str]) -> bool:
-    """Whether the first row's words are values of their columns: no column is named after one of its values."""
-    if len(rest) < 3:
-        return False
-    found = possible = 0
-    for at, cell in enumerate(first.fields):
-        values = [row.fields[at] for row in rest if at < len(row.fields) and row.fields != first.fields]
-        if kinds[at] == "word" and cell.strip() and len(set(values)) <= 0.6 * len(values):
-            possible += 1
-            found += cell in values
-    return found > 0 and found >= 0.5 * possible
 
 
 def _commented(line: Line, dialect: Dialect, width: int, first: Row) -> Row | None:
     """The names, out of the last comment before the table, where it has as many fields as the table."""
     text = line.text.lstrip("#%/!* ").rstrip()
     rows = read_rows([Line(line.number, text)], dialect)
-    if width > 1 and rows and len(rows[0].fields) == width and _is_names(rows[0]) and rows[0].fields != first.fields:
+    if width > 1 and rows and len(rows[0].fields) == width and may_be_names(rows[0]) and rows[0].fields != first.fields:
         return rows[0]
     return None
 
@@ -336,6 +263,8 @@ def _name(layout: Layout, head: Row | None, data: Sequence[Row], width: int) -> 
                 "Every row ends with a delimiter that the header line lacks; the empty last column was left out."
             )
         else:
+            if not are_row_labels(data):
+                raise ragged(data[0].line, len(cells) + 1, len(cells))
             layout.notes.append("Every row has one field more than the header line; the first column had no name.")
             cells = ["", *cells]
             layout.whole = True

@@ -127,6 +127,8 @@ class _Conversion:
         frame = self._parse()
         if self.found.layout.trailing:
             frame = self._without_trailing(frame)
+        if self.found.layout.whole:
+            self._check_row_labels(frame)
         frame = self._without_empty_last(frame)
         frame = self._without_repeated_names(frame)
         made = self._convert(frame)
@@ -181,6 +183,13 @@ class _Conversion:
             raise ragged(self._line_of(int(rows[0])), width + 1, width)
         return frame
 
+    def _check_row_labels(self, frame: pd.DataFrame) -> None:
+        """A column that the header line does not name holds labels of rows: no two are the same."""
+        again = frame.iloc[:, 0].duplicated().to_numpy().nonzero()[0]
+        if again.size:
+            width = len(self.found.layout.names)
+            raise ragged(self._line_of(int(again[0])), width, width - 1)
+
     def _without_empty_last(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Leave out a last column without a name and without a value: every line ends with a delimiter."""
         last = frame.shape[1] - 1
@@ -198,7 +207,8 @@ class _Conversion:
             or not all(_is_text(frame[name]) for name in frame.columns)
         ):
             return frame
-        same = frame[frame.columns[0]] == str(frame.columns[0])
+        # Files that were put together may have a byte order mark before each header line.
+        same = frame[frame.columns[0]].str.lstrip("\ufeff") == str(frame.columns[0])
         if not same.any():
             return frame
         for name in frame.columns[1:]:

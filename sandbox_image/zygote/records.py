@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from sandbox_image.zygote.cells import kind
 from sandbox_image.zygote.naming import several
 from sandbox_image.zygote.refusals import LoadError
 
@@ -54,6 +56,20 @@ class Structure:
     as_text: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     lines: array[int] | None = None
+
+
+def look_like_rows(lines: Sequence[str], delimiter: str, kinds: Sequence[str]) -> bool:
+    """Whether every one of the lines that a field in quotation marks spans could be a row by itself."""
+    for line in lines:
+        cells = line.replace('"', "").split(delimiter)
+        if len(cells) != len(kinds):
+            return False
+        typed = [(each, kind(cell)) for each, cell in zip(kinds, cells, strict=True) if each != "word"]
+        if typed and all(what == "empty" for _, what in typed):
+            return False
+        if any(what not in (each, "empty", "missing") for each, what in typed):
+            return False
+    return True
 
 
 def swallowed(line: int, lines: int) -> LoadError:

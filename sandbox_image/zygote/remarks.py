@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,6 +47,13 @@ class Remarks:
         for (what, remedy), names in self._said.items():
             if len(names) > 1:
                 what = re.sub(r"\b(holds|has|was|it)\b", lambda each: _PLURAL[each[0]], what)
-            shown = names[0] if len(names) == 1 and len(names[0]) <= 60 else "NAME"
-            result.append(f"{listed(names)} {what}" + (f"; {remedy.replace('NAME', shown)}" if remedy else "") + ".")
+            shown = _for_one(remedy, names[0]) if len(names) == 1 and len(names[0]) <= 60 else remedy
+            result.append(f"{listed(names)} {what}" + (f"; {shown}" if shown else "") + ".")
         return result
+
+
+def _for_one(remedy: str, name: str) -> str:
+    """The remedy with the column's name, as a shell takes it."""
+    option = "--types=" if name.startswith("-") else "--types "
+    found = re.sub(r"NAME(=\w+)", lambda each: shlex.quote(name + each[1]), remedy.replace("--types ", option))
+    return found.replace("NAME", name)

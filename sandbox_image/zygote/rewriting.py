@@ -13,7 +13,7 @@ from sandbox_image.zygote.cells import kind
 from sandbox_image.zygote.dialect import Dialect, large_fields
 from sandbox_image.zygote.layout import Layout
 from sandbox_image.zygote.naming import several
-from sandbox_image.zygote.records import Body, Structure, ragged, swallowed
+from sandbox_image.zygote.records import Body, Structure, look_like_rows, ragged, swallowed
 from sandbox_image.zygote.refusals import LoadError
 
 _MOST_SHORT: Final = 0.2
@@ -128,7 +128,8 @@ class Rewriting:
     def _check_span(self, fields: list[str], begin: int, spanned: int) -> None:
         sign = self.dialect.delimiter
         lines = self._texts[begin : begin + spanned]
-        if sign and all(line.count(sign) == self.width - 1 for line in lines):
+        kinds = [*self.layout.kinds, *(["word"] * self.layout.trailing)]
+        if sign and look_like_rows(lines, sign, kinds):
             raise swallowed(self._line(begin), spanned)
 
     def _odd(self, fields: list[str], begin: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox_image.zygote.dialect import Dialect
 from sandbox_image.zygote.layout import Layout
 from sandbox_image.zygote.naming import several
-from sandbox_image.zygote.records import LINE_END, Body, Structure, swallowed
+from sandbox_image.zygote.records import LINE_END, Body, Structure, look_like_rows, swallowed
 from sandbox_image.zygote.rewriting import Rewriting
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class _Fast:
         self.delimiter = ord(dialect.delimiter)
         self.quote = ord(dialect.quote) if dialect.quote else -1
         self.found = Structure(body.data, dialect.delimiter, dialect.quote, width)
+        self.kinds = [*layout.kinds, *(["word"] * layout.trailing)]
         self.broken: list[int] = []
         self.blank = 0
         self.returns = False
@@ -228,7 +229,8 @@ class _Fast:
             begin = int(stops[each - 1]) + 1 if each else 0
             text = bytes(self.body.data[at + begin : at + int(stops[each])])
             lines = LINE_END.split(text)
-            if all(line.count(self.delimiter) == self.found.width - 1 for line in lines):
+            decoded = [line.decode("utf-8", "replace") for line in lines]
+            if look_like_rows(decoded, self.found.delimiter, self.kinds):
                 raise swallowed(self.body.line_at(at + begin), len(lines))
             self.broken.append(at + begin)
 

@@ -138,7 +138,7 @@ REFUSED = {
     "comma in the first row": ("id,name,score\n1,Lee, Ann,9\n2,N2,2\n3,N3,3\n", "Line 2 has 4 fields where 3"),
     "comma in a late row": (PLAIN + "Lee, Ann,9,3\n", "Line 26 has 4 fields where 3"),
     "first 210 rows longer": ("a,b\n" + "x,1,2\n" * 210 + "y,2\n" * 90, "fields where"),
-    "first 600 rows longer": ("a,b\n" + "x,1,2\n" * 600 + "y,2\n" * 90, "Line 602 has 2 fields where 3"),
+    "first 600 rows longer": ("a,b\n" + "x,1,2\n" * 600 + "y,2\n" * 90, "Line 2 has 3 fields where 2"),
     "row 700 longer": ("a,b\n" + "1,2\n" * 699 + "1,2,3\n" + "1,2\n", "Line 701 has 3 fields where 2"),
     "two more fields in all rows": ("a,b\n" + "x,y,z,w\n" * 9, "Line 2 has 4 fields where 2"),
     "fewer fields in all rows": ("a,b,c\n" + "1,2\n" * 9, "fewer fields"),
@@ -148,7 +148,7 @@ REFUSED = {
     "two tables": (PLAIN + "\ncity,pop\nBonn,3\nKoln,4\n", "Line 27 has 2 fields where 3"),
     "quote swallows rows": (
         'item,region,units\ncable,East,7\n"cable 3m,West,2\ncable,South,5\n"cable 3m",West,1\ncable,South,1\n',
-        "quotation mark that opens a field in line 3",
+        "quotation mark that opens in line 3",
     ),
     "quote swallows rows and closes well": (
         "item,region,units\n" + "cable,East,7\n" * 3 + '"cable 3m,West,2\ncable,South,5\ncable 3m",West,1\nx,y,1\n',
@@ -297,7 +297,7 @@ def test_a_rare_word_among_numbers_is_missing_and_told_but_a_frequent_one_is_not
     assert values(column("many", "7", "many", "8"), missing=["many"])[0] == [None, 7.0, None, 8.0]
     found, _, facts = values(column("10+", *numbers, "10+", times=1))
     assert found[0] == "10+"
-    assert "--missing '10+'" in facts.warnings[0]
+    assert "--missing 10+" in facts.warnings[0]
 
 
 @pytest.mark.parametrize("number", ["-999", "-9999", "9999", "-99"])

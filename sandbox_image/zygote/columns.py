@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.cells import LOOSE, NUMBER, PLAIN, WORDS, is_word_for_missing, kind
-from sandbox_image.zygote.moments import Moments, Unproven, read_moments
+from sandbox_image.zygote.moments import Moments, Unproven, may_be_iso, read_moments
 from sandbox_image.zygote.naming import short, times
 from sandbox_image.zygote.numerals import Doubt, Marks, Reading, read_numbers
-from sandbox_image.zygote.remarks import Remarks
+from sandbox_image.zygote.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +136,7 @@ class Columns:
                 self.remarks.say(
                     name,
                     f"holds {word!r} among words, {times(int(counts[word]))}; it was kept as a value",
-                    f"--missing {_argument(word)} reads it as missing",
+                    f"--missing {missing_argument(word)} reads it as missing",
                 )
         return column
 
@@ -220,7 +219,7 @@ class Columns:
                 return Doubt("")
             remedy = "--types NAME=dmy or NAME=mdy tells the order" if found.told else ""
             if found.wrong:
-                remedy = f"--missing {_argument(found.wrong)} reads it as missing"
+                remedy = f"--missing {missing_argument(found.wrong)} reads it as missing"
             self.remarks.say(values.name, f"holds dates but stayed text, since {found.why}", remedy)
             return values.column
         if found.order in ("dmy", "mdy"):
@@ -235,6 +234,10 @@ class Columns:
         """ISO dates stay text; words for missing values among them are missing."""
         if not all(_ISO.match(each.strip()) for each in texts[:_SAMPLE]):
             return None
+        wrong = next((each.strip() for each in texts if not may_be_iso(each.strip())), None)
+        if wrong is not None:
+            what = f"holds {short(wrong)!r}, which is no date, among dates"
+            self.remarks.say(values.name, what, f"--missing {missing_argument(wrong)} reads it as missing")
         if len(texts) == len(values.texts):
             return values.column
         if not all(_ISO.match(each.strip()) for each in texts):
@@ -270,6 +273,8 @@ class Columns:
             what = "dates" if kind(good[0]) == "date" else "numbers"
             if not all(_PART_OF_DATE.match(each.strip()) for each in good[:_SAMPLE]):
                 said = f"holds what looks like {what}, though not all written alike, and so stayed text"
+                if what == "numbers" and self.known != Marks():
+                    said = "holds numbers that do not fit the marks given (--decimal, --thousands) and so stayed text"
                 self.remarks.say(values.name, said)
             return self._text(values)
         if words and self._several_units(values, texts):
@@ -291,7 +296,7 @@ class Columns:
         self.remarks.say(
             values.name,
             f"holds {short(shown)!r} among numbers or dates and so stayed text",
-            f"--missing {_argument(shown)} reads it as missing",
+            f"--missing {missing_argument(shown)} reads it as missing",
         )
         return values.column
 
@@ -365,9 +370,3 @@ def _are_versions(name: str, texts: Sequence[str]) -> bool:
         for minors in parts.values()
     )
     return counting or _VERSION_NAME.search(name) is not None
-
-
-def _argument(word: str) -> str:
-    """A word for --missing, as a shell takes it: commas part words there, so that one with a comma is quoted."""
-    whole = '"' + word.replace('"', '""') + '"' if re.search(r'[,"]', word) else word
-    return shlex.quote(whole)

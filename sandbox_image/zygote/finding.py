@@ -55,7 +55,7 @@ def find(text: Text, rules: Rules, max_columns: int) -> Found:
     kept = [line for line in lines if line.number not in numbers] if comments else lines
     if not any(line.text.strip() for line in kept):
         raise LoadError("empty", "The file holds nothing but comments and lines that are left out.")
-    if rules.delimiter and rules.delimiter != BLANKS and not any(rules.delimiter in line.text for line in kept):
+    if rules.delimiter and not _stands_in(rules.delimiter, kept):
         raise LoadError(
             "rules", f"The delimiter {rules.delimiter!r} (--delimiter) stands nowhere in the file's first lines."
         )
@@ -78,6 +78,12 @@ def find(text: Text, rules: Rules, max_columns: int) -> Found:
     body = _body(text, start, end, layout, dialect, rules, prefix)
     told = doubled or dialect.delimiter
     return Found(dialect, told, layout, body, notes, footer_notes)
+
+
+def _stands_in(delimiter: str, lines: Sequence[Line]) -> bool:
+    if delimiter == BLANKS:
+        return any(re.search(r"\S[ \t]+\S", line.text) for line in lines)
+    return any(delimiter in line.text for line in lines)
 
 
 def _first_lines(text: Text) -> tuple[list[Line], bool]:

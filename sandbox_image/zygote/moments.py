@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
+
+from sandbox_image.zygote.cells import kind
 
 _MONTHS: Final = {
     name: number
@@ -41,6 +43,7 @@ _NAMED: Final = (
     (_YEAR_MONTH_NAME, "year, month name, day"),
 )
 _ISO: Final = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}(?:[ T]|$)")
+_ISO_DAY: Final = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 _SAMPLE: Final = 200
 _CENTURY: Final = "the century of years of two digits is in doubt"
 ORDERS: Final = {"dmy": "dd/mm/yyyy", "mdy": "mm/dd/yyyy", "ymd": "yyyy/mm/dd"}
@@ -90,6 +93,18 @@ def read_moments(texts: Sequence[str], *, order: str | None = None) -> Moments |
         if all(pattern.match(each) for each in sample):
             return _named(texts, pattern, form)
     return None
+
+
+def may_be_iso(text: str) -> bool:
+    """Whether a text that begins like an ISO date is one; others are not judged."""
+    found = _ISO_DAY.match(text)
+    if found is None:
+        return True
+    try:
+        date(*map(int, found.groups()))
+    except ValueError:
+        return False
+    return True
 
 
 def _numeric(texts: Sequence[str], order: str | None) -> Moments | Unproven | None:
@@ -157,6 +172,8 @@ def _named(texts: Sequence[str], pattern: re.Pattern[str], form: str) -> Moments
     for text in texts:
         part = pattern.match(text.strip())
         month = _MONTHS.get(part["month"].casefold()) if part else None
+        if part is not None and month is None and kind(text) == "date":
+            return Unproven("", f"{part['month']!r} is no English name of a month", told=False)
         if part is None or month is None:
             return None
         moment = _moment(part, _year(part["year"]), month, int(part["day"]))

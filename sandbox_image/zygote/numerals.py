@@ -176,7 +176,8 @@ def _one_mark(digits: Sequence[str], sign: str, hint: Marks) -> Marks | Doubt | 
         return Marks(other, sign)
     without = [each for each in digits if sign not in each]
     if any(len(each) > 3 for each in without):
-        return Marks(sign, None)
+        # 1,234 beside 2468: thousands that some rows mark, or decimals that some rows lack.
+        return Marks(sign, None) if sign == "." else in_doubt(with_sign[0], sign)
     varied = len({len(before) for before, _ in parts}) > 1
     if sign == "," and hint.decimal is None and not hint.commas_in_doubt and (without or varied):
         return Marks(other, sign)

@@ -57,3 +57,9 @@ def _for_one(remedy: str, name: str) -> str:
     option = "--types=" if name.startswith("-") else "--types "
     found = re.sub(r"NAME(=\w+)", lambda each: shlex.quote(name + each[1]), remedy.replace("--types ", option))
     return found.replace("NAME", name)
+
+
+def missing_argument(word: str) -> str:
+    """A word for --missing, as a shell takes it: commas part words there, so that one with a comma is quoted."""
+    apart = re.search(r'[,"]', word) or word != word.strip()
+    return shlex.quote('"' + word.replace('"', '""') + '"' if apart else word)

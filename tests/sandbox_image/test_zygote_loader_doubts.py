@@ -264,3 +264,38 @@ def test_what_is_left_out_at_the_end_is_told_by_its_own_text() -> None:
     notes = said("a,b,c\n" + rows(lambda at: f"w{at},{at},{at}") + "-----,---,---\nTotal,780,780\n")
     assert "totals at the end left out ('Total,780,780')" in notes
     assert "left out: '-----,---,---'" in notes
+
+
+def test_a_comma_that_only_some_large_numbers_have_is_in_doubt() -> None:
+    data = "a,b\n" + rows(lambda at: f'"{at * 1234:,}",{at}' if at % 2 else f"{at * 1234},{at}")
+    frame, facts = read(data)
+    assert str(frame["a"].dtype) == "str"
+    assert "whether '1,234' is 1234 or 1.234 is in doubt" in facts.warnings[0]
+    assert read(data, thousands=",")[0]["a"].tolist() == [at * 1234 for at in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("t,n\n" + rows(lambda at: f"2020-02-{at % 30 + 1:02d},{at}"), "holds '2020-02-30', which is no date"),
+        ("t,n\n" + rows(lambda at: f"{'0000-00-00' if at % 9 == 0 else '2020-03-04'},{at}"), "holds '0000-00-00'"),
+        ("t,n\n" + rows(lambda at: f"{at % 28 + 1} janvier 2020,{at}"), "'janvier' is no English name of a month"),
+        ("t,n\n" + rows(lambda at: f"x{chr(0x200B) * (at % 2)},{at}"), "a sign that nobody sees (U+200B)"),
+        ("t,n\n" + rows(lambda at: f"{('x', ' ', 'y')[at % 3]},{at}"), "nothing but blanks; they were kept as text"),
+    ],
+)
+def test_values_that_only_look_right_are_said(data: str, words: str) -> None:
+    assert words in said(data)
+
+
+def test_rules_that_the_values_contradict_are_said_or_refused() -> None:
+    data = "a;b\n" + rows(lambda at: f"x;1.{at:02d}")
+    for rules in ({"decimal": ","}, {"thousands": "."}):
+        assert "do not fit the marks given (--decimal, --thousands)" in said(data, **rules)
+    assert "stands nowhere" in refused("a,b\n" + rows(lambda at: f"{at},{at}"), delimiter=" ")
+
+
+def test_a_value_of_blanks_becomes_missing_by_the_option_that_is_named() -> None:
+    data = "t,n\n" + rows(lambda at: f"{('x', ' ', 'y')[at % 3]},{at}")
+    assert """--missing '" "' reads""" in said(data)
+    assert read(data, missing=[" "])[0]["t"].isna().sum() == 13

@@ -135,6 +135,16 @@ def check_signals() -> None:
         raise Told
 
 
+def give_up(sentence: str) -> None:
+    """End the command as a signal does, from any thread: what its work needs has gone, and it might wait for long.
+
+    Args:
+        sentence: What has gone.
+    """
+    if _state.working and _state.ending is None:
+        _end(Ending(sentence, ENDINGS[signal.SIGINT].code))
+
+
 async def _cancellable(main: Coroutine[Any, Any, T]) -> T:
     loop, task, threads = asyncio.get_running_loop(), asyncio.current_task(), ThreadPoolExecutor()
     assert task is not None
@@ -174,11 +184,17 @@ def _at_work() -> Iterator[None]:
 
 
 def _hear(number: int, _: FrameType | None) -> None:
-    again, _state.ending = _state.ending is not None, _state.ending or ENDINGS[signal.Signals(number)]
+    again, ending = _state.ending is not None, _state.ending or ENDINGS[signal.Signals(number)]
+    _state.ending = ending
     if not _state.working and _state.done is not None:
         os._exit(_state.done)  # All is done and told: what it stops is the exit, and nothing is to be gone on with.
     if again or not _state.working:
         _leave()
+    _end(ending)
+
+
+def _end(ending: Ending) -> None:
+    _state.ending = ending
     _leave_in(GRACE_S)
     for cancel in list(_state.cancels):
         cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import hashlib
@@ -9,6 +10,7 @@ import json
 import logging
 import os
 import random
+import re
 import secrets
 import socket
 import sys
@@ -21,12 +23,13 @@ import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imp
 
 import httpx
 import prefect
+from prefect.client.orchestration import get_client
 from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, get_current_settings
 
 from blocks import server_keeper, server_record
 from blocks.errors import UserError
-from blocks.interrupts import Told, check_signals
+from blocks.interrupts import Told, check_signals, give_up
 from blocks.sandboxes import owner
 from blocks.server_record import Record, Shelter, stay
 from blocks.settings import settings
@@ -36,6 +39,9 @@ log = logging.getLogger(__name__)
 _ours: set[str] = set()
 """Addresses of the local servers that this process uses."""
 _POLL_S: Final = 0.1
+# Of a user and a password in an address.
+_AUTH: Final = re.compile(r"//[^/@]*@")
+_WATCH_S: Final = 1.0
 _HANGS_S: Final = 20.0
 """A server that takes a connection and says nothing for so long is replaced."""
 _OF_CLIENTS: Final = {
@@ -86,6 +92,12 @@ class LocalServer:
             self._thread.join(_POLL_S)
             check_signals()
         check_signals()
+        if self._error is not None and not self.temporary:
+            said = f"The Prefect server at {self.url} cannot be used: {_cause(self._error)}."
+            raise UserError(
+                _AUTH.sub("//", said),
+                "Start it, or mend PREFECT_API_URL; without it a run has a local server.",
+            ) from self._error
         if self._error is not None:
             raise UserError(
                 f"The local Prefect server did not start: {self._error}.",
@@ -98,6 +110,7 @@ class LocalServer:
             os.environ["PREFECT_API_URL"] = self.url
             os.environ["PREFECT_API_AUTH_STRING"] = self._record.auth
             refresh_global_settings_context()
+            threading.Thread(target=self._watch, args=(self._record,), name="prefect-server-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Use it no more; where it is to outlive no run and nobody else uses it, it ends. May be called again."""
@@ -113,9 +126,10 @@ class LocalServer:
             self.shelter.end_if_idle(self._record, handle)
 
     def _prepare(self) -> None:
-        if not self.temporary:
-            return
         try:
+            if not self.temporary:
+                asyncio.run(_reach())
+                return
             environ = _environment()
             made_of = _made_of(environ)
             self._take(environ, made_of)
@@ -124,6 +138,14 @@ class LocalServer:
                 self._replace(environ, made_of)
         except (Exception, Told) as error:
             self._error = error
+
+    def _watch(self, record: Record) -> None:
+        """End the command when the server has died: Prefect would ask it again for many minutes."""
+        while self._handle is not None:
+            if owner.standing(record.keeper) == "gone":
+                give_up(f"The local Prefect server has ended in the middle of the run; {self.shelter.log} may say why.")
+                return
+            time.sleep(_WATCH_S)
 
     def _take(self, environ: dict[str, str], made_of: str) -> None:
         """Become a user of the home's server, or start it."""
@@ -183,6 +205,17 @@ def free_port() -> int:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+async def _reach() -> None:
+    """Ask the server of PREFECT_API_URL, as Prefect itself does first; what it raises says why it cannot be used."""
+    async with get_client(httpx_settings={"timeout": _HANGS_S}) as client:
+        await client.raise_for_api_version_mismatch_once()
+
+
+def _cause(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
 
 
 def _environment() -> dict[str, str]:

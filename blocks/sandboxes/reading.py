@@ -117,7 +117,7 @@ _MISSING_ANYWAY = frozenset(
 
 
 class ReadingRules(Frozen):
-    """How a file is to be read; a rule that is not given is found out. In the sandbox: `zygote.rules.Rules`."""
+    """How a file is to be read; a rule that is not given is found out. In the sandbox: `zygote.reading.rules.Rules`."""
 
     encoding: Annotated[
         str | None, AfterValidator(_encoding), Field(description="encoding of the text, as utf-8 or cp1251")

@@ -18,8 +18,8 @@ from typing import Any, Final, NoReturn
 
 from sandbox_image.zygote import preload, session
 from sandbox_image.zygote.limits import Limits
-from sandbox_image.zygote.loader import LoadError, load
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.loader import LoadError, load
+from sandbox_image.zygote.reading.rules import Rules
 from sandbox_image.zygote.walls.enter import Walls, enter_template
 from sandbox_image.zygote.walls.libc import LIBC
 from sandbox_image.zygote.walls.privileges import die_with_parent

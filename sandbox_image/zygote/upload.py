@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from sandbox_image.zygote.protocol import ProtocolError
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.rules import Rules
 
 
 class Upload:

@@ -20,8 +20,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sandbox_image.zygote.encodings import read_text
-from sandbox_image.zygote.loader import LoadError, load
+from sandbox_image.zygote.reading.encodings import read_text
+from sandbox_image.zygote.reading.loader import LoadError, load
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
 

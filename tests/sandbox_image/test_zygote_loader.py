@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_image.zygote.loader import NO_DELIMITER, Facts, LoadError, load, sniff_delimiter
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.loader import NO_DELIMITER, Facts, LoadError, load, sniff_delimiter
+from sandbox_image.zygote.reading.rules import Rules
 from tests.support.properties import PATIENT
 
 
@@ -213,6 +213,8 @@ def test_sniffing_prefers_the_header_and_most_lines() -> None:
 
 
 def test_importing_the_module_loads_no_pandas(repository: Path) -> None:
-    code = "import sys, sandbox_image.zygote.loader, sandbox_image.zygote.values; print('pandas' in sys.modules)"
+    code = (
+        "import sys, sandbox_image.zygote.reading.loader, sandbox_image.zygote.values; print('pandas' in sys.modules)"
+    )
     answer = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"

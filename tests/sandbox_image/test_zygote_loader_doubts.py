@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sandbox_image.zygote.loader import Facts, LoadError, load
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.loader import Facts, LoadError, load
+from sandbox_image.zygote.reading.rules import Rules
 
 
 def read(data: str | bytes, **rules: Any) -> tuple[pd.DataFrame, Facts]:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sandbox_image.zygote.loader import Facts, LoadError, load
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.loader import Facts, LoadError, load
+from sandbox_image.zygote.reading.rules import Rules
 
 ROWS = [("East", 78, 358.37), ("North", 38, 740.04), ("West", 201, 12.5), ("South", 5, 99.0)] * 6
 NAMES = ("region", "units", "price")

@@ -10,8 +10,8 @@ import pandas as pd
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sandbox_image.zygote.loader import LoadError, load
-from sandbox_image.zygote.rules import COLUMN_TYPES, Rules
+from sandbox_image.zygote.reading.loader import LoadError, load
+from sandbox_image.zygote.reading.rules import COLUMN_TYPES, Rules
 from tests.support.properties import PATIENT
 
 Table = list[tuple[str, int, float]]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from sandbox_image.zygote.loader import load
+from sandbox_image.zygote.reading.loader import load
 
 NAMES = ('it\'s "5 {x}"', "größe_cm", "温度", "Ä_eur", "b_eur", "$y", "a\\b", "naïve %s", "x y", "total (m²)", "день")
 Values = list[str]

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from blocks.sandboxes import ColumnType, ProcessRuntime, ReadingRules, Sandbox, SandboxLimits
-from sandbox_image.zygote.rules import COLUMN_TYPES, Rules
+from sandbox_image.zygote.reading.rules import COLUMN_TYPES, Rules
 
 KEY = "ab" * 32
 

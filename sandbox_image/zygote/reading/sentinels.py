@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.naming import times
-from sandbox_image.zygote.remarks import Remarks
+from sandbox_image.zygote.reading.naming import times
+from sandbox_image.zygote.reading.remarks import Remarks
 
 if TYPE_CHECKING:
     import pandas as pd

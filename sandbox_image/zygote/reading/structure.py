@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.dialect import Dialect
-from sandbox_image.zygote.layout import Layout
-from sandbox_image.zygote.naming import several
-from sandbox_image.zygote.records import LINE_END, Body, Structure, look_like_rows, swallowed
-from sandbox_image.zygote.rewriting import Rewriting
+from sandbox_image.zygote.reading.dialect import Dialect
+from sandbox_image.zygote.reading.layout import Layout
+from sandbox_image.zygote.reading.naming import several
+from sandbox_image.zygote.reading.records import LINE_END, Body, Structure, look_like_rows, swallowed
+from sandbox_image.zygote.reading.rewriting import Rewriting
 
 if TYPE_CHECKING:
     import numpy as np

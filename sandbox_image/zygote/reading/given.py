@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.cells import PLAIN, is_word_for_missing
-from sandbox_image.zygote.columns import LARGEST, Values
-from sandbox_image.zygote.moments import Moments, Unproven, read_moments
-from sandbox_image.zygote.naming import short
-from sandbox_image.zygote.numerals import Marks, Reading, read_numbers
-from sandbox_image.zygote.refusals import LoadError
-from sandbox_image.zygote.remarks import Remarks
+from sandbox_image.zygote.reading.cells import PLAIN, is_word_for_missing
+from sandbox_image.zygote.reading.columns import LARGEST, Values
+from sandbox_image.zygote.reading.moments import Moments, Unproven, read_moments
+from sandbox_image.zygote.reading.naming import short
+from sandbox_image.zygote.reading.numerals import Marks, Reading, read_numbers
+from sandbox_image.zygote.reading.refusals import LoadError
+from sandbox_image.zygote.reading.remarks import Remarks
 
 if TYPE_CHECKING:
     import pandas as pd

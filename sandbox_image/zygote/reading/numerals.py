@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox_image.zygote.cells import CURRENCY, NUMBER, PLAIN
-from sandbox_image.zygote.layout import UNITS
+from sandbox_image.zygote.reading.cells import CURRENCY, NUMBER, PLAIN
+from sandbox_image.zygote.reading.layout import UNITS
 
 _BLANKS: Final = " \u00a0\u202f\u2009"
 _APOSTROPHES: Final = "'’٬"

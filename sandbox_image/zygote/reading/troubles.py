@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.naming import short, times
-from sandbox_image.zygote.remarks import Remarks, missing_argument
+from sandbox_image.zygote.reading.naming import short, times
+from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
     import pandas as pd

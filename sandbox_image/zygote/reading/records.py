@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox_image.zygote.cells import kind
-from sandbox_image.zygote.naming import several
-from sandbox_image.zygote.refusals import LoadError
+from sandbox_image.zygote.reading.cells import kind
+from sandbox_image.zygote.reading.naming import several
+from sandbox_image.zygote.reading.refusals import LoadError
 
 LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 

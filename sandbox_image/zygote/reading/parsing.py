@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sandbox_image.zygote.cells import MARKS, WORDS
-from sandbox_image.zygote.records import Structure
-from sandbox_image.zygote.refusals import LoadError
+from sandbox_image.zygote.reading.cells import MARKS, WORDS
+from sandbox_image.zygote.reading.records import Structure
+from sandbox_image.zygote.reading.refusals import LoadError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,12 +9,12 @@ from array import array
 from collections.abc import Iterator
 from typing import Final
 
-from sandbox_image.zygote.cells import kind
-from sandbox_image.zygote.dialect import Dialect, large_fields
-from sandbox_image.zygote.layout import Layout
-from sandbox_image.zygote.naming import several
-from sandbox_image.zygote.records import Body, Structure, look_like_rows, ragged, swallowed
-from sandbox_image.zygote.refusals import LoadError
+from sandbox_image.zygote.reading.cells import kind
+from sandbox_image.zygote.reading.dialect import Dialect, large_fields
+from sandbox_image.zygote.reading.layout import Layout
+from sandbox_image.zygote.reading.naming import several
+from sandbox_image.zygote.reading.records import Body, Structure, look_like_rows, ragged, swallowed
+from sandbox_image.zygote.reading.refusals import LoadError
 
 _MOST_SHORT: Final = 0.2
 

@@ -14,21 +14,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from sandbox_image.zygote.columns import Columns
-from sandbox_image.zygote.dialect import NO_DELIMITER, sniff_delimiter
-from sandbox_image.zygote.encodings import read_text
-from sandbox_image.zygote.finding import Found, find
-from sandbox_image.zygote.given import convert_as_given
-from sandbox_image.zygote.naming import listed, times
-from sandbox_image.zygote.numerals import Marks, in_doubt
-from sandbox_image.zygote.parsing import Table
-from sandbox_image.zygote.records import ragged
-from sandbox_image.zygote.refusals import LoadError
-from sandbox_image.zygote.remarks import Remarks
-from sandbox_image.zygote.rules import NO_RULES, Rules
-from sandbox_image.zygote.sentinels import note_sentinels
-from sandbox_image.zygote.structure import examine
-from sandbox_image.zygote.troubles import note_infinity, note_name, note_text
+from sandbox_image.zygote.reading.columns import Columns
+from sandbox_image.zygote.reading.dialect import NO_DELIMITER, sniff_delimiter
+from sandbox_image.zygote.reading.encodings import read_text
+from sandbox_image.zygote.reading.finding import Found, find
+from sandbox_image.zygote.reading.given import convert_as_given
+from sandbox_image.zygote.reading.naming import listed, times
+from sandbox_image.zygote.reading.numerals import Marks, in_doubt
+from sandbox_image.zygote.reading.parsing import Table
+from sandbox_image.zygote.reading.records import ragged
+from sandbox_image.zygote.reading.refusals import LoadError
+from sandbox_image.zygote.reading.remarks import Remarks
+from sandbox_image.zygote.reading.rules import NO_RULES, Rules
+from sandbox_image.zygote.reading.sentinels import note_sentinels
+from sandbox_image.zygote.reading.structure import examine
+from sandbox_image.zygote.reading.troubles import note_infinity, note_name, note_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox_image.zygote.naming import listed
+from sandbox_image.zygote.reading.naming import listed
 
 _PLURAL: Final = {"holds": "hold", "has": "have", "was": "were", "it": "they"}
 

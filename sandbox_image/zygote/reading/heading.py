@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from sandbox_image.zygote.cells import kind
-from sandbox_image.zygote.dialect import Row
+from sandbox_image.zygote.reading.cells import kind
+from sandbox_image.zygote.reading.dialect import Row
 
 _TYPED: Final = 0.8
 _WHOLE: Final = re.compile(r"^\d+$")

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from sandbox_image.zygote.letters import margin, rank
-from sandbox_image.zygote.refusals import LoadError, check_bytes
+from sandbox_image.zygote.reading.letters import margin, rank
+from sandbox_image.zygote.reading.refusals import LoadError, check_bytes
 
 Buffer = bytes | mmap.mmap
 

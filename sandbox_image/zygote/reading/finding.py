@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sandbox_image.zygote.dialect import BLANKS, Dialect, Line, read_rows, sniff
-from sandbox_image.zygote.encodings import Text
-from sandbox_image.zygote.footer import TAIL_LINES, find_footer
-from sandbox_image.zygote.layout import Layout, comment_prefix, lay_out, separator_line
-from sandbox_image.zygote.records import LINE_END, Body
-from sandbox_image.zygote.refusals import LoadError, check_text
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.dialect import BLANKS, Dialect, Line, read_rows, sniff
+from sandbox_image.zygote.reading.encodings import Text
+from sandbox_image.zygote.reading.footer import TAIL_LINES, find_footer
+from sandbox_image.zygote.reading.layout import Layout, comment_prefix, lay_out, separator_line
+from sandbox_image.zygote.reading.records import LINE_END, Body
+from sandbox_image.zygote.reading.refusals import LoadError, check_text
+from sandbox_image.zygote.reading.rules import Rules
 
 _SAMPLE_BYTES: Final = 256 * 1024
 _FEWEST_LINES: Final = 4

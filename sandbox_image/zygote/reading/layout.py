@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox_image.zygote.cells import is_word_for_missing, kind
-from sandbox_image.zygote.dialect import Dialect, Line, Row, read_rows
-from sandbox_image.zygote.heading import (
+from sandbox_image.zygote.reading.cells import is_word_for_missing, kind
+from sandbox_image.zygote.reading.dialect import Dialect, Line, Row, read_rows
+from sandbox_image.zygote.reading.heading import (
     are_row_labels,
     filled_cells,
     kinds_of,
@@ -19,10 +19,10 @@ from sandbox_image.zygote.heading import (
     typed_in,
     verdict_on,
 )
-from sandbox_image.zygote.naming import several, short, unique
-from sandbox_image.zygote.records import ragged
-from sandbox_image.zygote.refusals import LoadError
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.naming import several, short, unique
+from sandbox_image.zygote.reading.records import ragged
+from sandbox_image.zygote.reading.refusals import LoadError
+from sandbox_image.zygote.reading.rules import Rules
 
 COMMENTS: Final = ("#", "//", "%", "--", "!", "*", "'", '"#')
 UNITS: Final = re.compile(

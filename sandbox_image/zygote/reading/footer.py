@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox_image.zygote.cells import kind
-from sandbox_image.zygote.dialect import Dialect, Line, Row, read_rows
-from sandbox_image.zygote.layout import Layout
-from sandbox_image.zygote.naming import several
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.cells import kind
+from sandbox_image.zygote.reading.dialect import Dialect, Line, Row, read_rows
+from sandbox_image.zygote.reading.layout import Layout
+from sandbox_image.zygote.reading.naming import several
+from sandbox_image.zygote.reading.rules import Rules
 
 TAIL_LINES: Final = 60
 _MOST: Final = 40

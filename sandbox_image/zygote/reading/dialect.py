@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from sandbox_image.zygote.cells import kind
-from sandbox_image.zygote.rules import Rules
+from sandbox_image.zygote.reading.cells import kind
+from sandbox_image.zygote.reading.rules import Rules
 
 DELIMITERS: Final = (",", ";", "\t", "|", "\x1f", "\x01", "^", "~", "¦", ":")
 NO_DELIMITER: Final = ""

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.cells import LOOSE, NUMBER, PLAIN, WORDS, is_word_for_missing, kind
-from sandbox_image.zygote.moments import Moments, Unproven, may_be_iso, read_moments
-from sandbox_image.zygote.naming import short, times
-from sandbox_image.zygote.numerals import Doubt, Marks, Reading, read_numbers
-from sandbox_image.zygote.remarks import Remarks, missing_argument
+from sandbox_image.zygote.reading.cells import LOOSE, NUMBER, PLAIN, WORDS, is_word_for_missing, kind
+from sandbox_image.zygote.reading.moments import Moments, Unproven, may_be_iso, read_moments
+from sandbox_image.zygote.reading.naming import short, times
+from sandbox_image.zygote.reading.numerals import Doubt, Marks, Reading, read_numbers
+from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from sandbox_image.zygote.cells import kind
+from sandbox_image.zygote.reading.cells import kind
 
 _MONTHS: Final = {
     name: number

@@ -55,6 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts background jobs so, and every process under test would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # The same of a run that is started with nohup.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if mutants.UNDER_WAY:
         mutants.begin_afresh()
     for name in [name for name in os.environ if _is_foreign(name)]:

@@ -299,3 +299,42 @@ def test_a_value_of_blanks_becomes_missing_by_the_option_that_is_named() -> None
     data = "t,n\n" + rows(lambda at: f"{('x', ' ', 'y')[at % 3]},{at}")
     assert """--missing '" "' reads""" in said(data)
     assert read(data, missing=[" "])[0]["t"].isna().sum() == 13
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("[s]\nk=v\nk2=v2\n", "a configuration file"),
+        ('[a]\nb = 1\nc = "x"\n', "a configuration file"),
+        ("name: x\nage: 3\ncity: y\n", "a list of settings"),
+        (rows(lambda at: f"key{at}=value{at}"), "a list of settings"),
+        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a,b\n+a,c\n", "a difference between two files"),
+        ("a,b\n<<<<<<< HEAD\n1,2\n=======\n1,3\n>>>>>>> x\n" + rows(lambda at: f"{at},{at}"), "merge conflict"),
+        (">seq1\nACGT\n>seq2\nGGTT\n", "FASTA"),
+        ("@article{x,\n  title={A, b},\n}\n", "BibTeX"),
+        (rows(lambda at: f"{at % 2} 1:{at / 10} 2:{at / 20}"), "LIBSVM"),
+        ("%%MatrixMarket matrix coordinate real general\n3 3 2\n1 1 5.0\n", "Matrix Market"),
+        (b"a,b\n1,\x00\n2,3\n", "byte 7 is NUL"),
+    ],
+)
+def test_what_is_no_table_is_refused_by_its_name(data: str | bytes, words: str) -> None:
+    assert words in refused(data)
+
+
+def test_a_column_of_pairs_is_a_column() -> None:
+    assert len(read("pair\n" + rows(lambda at: f"key{at % 5}=value{at}"))[0]) == 40
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (",a,b\n" + rows(lambda at: f",{at},{at}"), "1 column without a name and without a value left out"),
+        (",a,b,\n" + rows(lambda at: f",{at},{at},"), "2 columns without a name and without a value left out"),
+        ("| a | b |\n" + rows(lambda at: f"| {at} | {at} |"), "2 columns without a name"),
+    ],
+)
+def test_columns_without_name_and_value_are_left_out_and_told_once(data: str, words: str) -> None:
+    frame, facts = read(data)
+    assert list(frame.columns) == ["a", "b"]
+    assert words in "\n".join(facts.warnings)
+    assert "Unnamed" not in "\n".join(facts.warnings)

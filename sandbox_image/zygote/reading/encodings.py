@@ -142,6 +142,9 @@ def _wide(data: Buffer, zero: int) -> tuple[str, list[str]]:
     head = head[: len(head) - len(head) % 4]
     places = {at % 4 for at, byte in enumerate(head) if byte == 0}
     whole = len(data) % 2 == 0
+    if head.isascii() and head.count(0) < 0.3 * len(head):
+        # Every other byte of wide text in Latin letters is NUL; other scripts have bytes beyond ASCII.
+        whole = False
     candidates = []
     if places == {1, 2, 3} or places == {0, 1, 2}:
         candidates = ["utf-32-le" if 0 not in places else "utf-32-be"]

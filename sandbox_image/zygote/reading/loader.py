@@ -19,7 +19,7 @@ from sandbox_image.zygote.reading.dialect import NO_DELIMITER, sniff_delimiter
 from sandbox_image.zygote.reading.encodings import read_text
 from sandbox_image.zygote.reading.finding import Found, find
 from sandbox_image.zygote.reading.given import convert_as_given
-from sandbox_image.zygote.reading.naming import listed, times
+from sandbox_image.zygote.reading.naming import listed, several, times
 from sandbox_image.zygote.reading.numerals import Marks, in_doubt
 from sandbox_image.zygote.reading.parsing import Table
 from sandbox_image.zygote.reading.records import ragged
@@ -129,7 +129,7 @@ class _Conversion:
             frame = self._without_trailing(frame)
         if self.found.layout.whole:
             self._check_row_labels(frame)
-        frame = self._without_empty_last(frame)
+        frame = self._without_empty_columns(frame)
         frame = self._without_repeated_names(frame)
         made = self._convert(frame)
         if any(made[name] is not frame[name] for name in made):
@@ -190,13 +190,21 @@ class _Conversion:
             width = len(self.found.layout.names)
             raise ragged(self._line_of(int(again[0])), width, width - 1)
 
-    def _without_empty_last(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Leave out a last column without a name and without a value: every line ends with a delimiter."""
-        last = frame.shape[1] - 1
-        if last > 0 and frame.columns[-1] == f"Unnamed: {last}" and not frame.iloc[:, -1].notna().any():
-            frame = frame.iloc[:, :-1]
-            self.found.notes.append("A last column without a name and without a value was left out.")
-        return frame
+    def _without_empty_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Leave out columns without a name and without a value: lines begin or end with a delimiter."""
+        nameless = [at for at, name in enumerate(frame.columns) if name == f"Unnamed: {at}"]
+        empty = [at for at in nameless if not frame.iloc[:, at].notna().any()]
+        if not empty or len(empty) == frame.shape[1]:
+            return frame
+        if empty == [frame.shape[1] - 1]:
+            said = "A last column without a name and without a value was left out."
+        else:
+            said = f"{several(len(empty), 'column')} without a name and without a value left out."
+        if empty == nameless:
+            notes = self.found.layout.notes
+            notes[:] = [note for note in notes if "without a name" not in note]
+        self.found.notes.append(said)
+        return frame.drop(columns=[frame.columns[at] for at in empty])
 
     def _without_repeated_names(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Leave out rows that repeat the header line, as files have that were put together from several."""

@@ -99,6 +99,26 @@ _DICT: Final = re.compile(r"^\[?\s*\{\s*'[^'\n]*'\s*:")
 _EMAIL: Final = re.compile(r"^(?:From|Received|Return-Path|MIME-Version): .*\r?\n(?:[A-Z][\w-]+: .*\r?\n)+")
 
 
+_FIRST_WORDS: Final = (
+    (re.compile(r"%%MatrixMarket\b"), "a matrix in Matrix Market format", "convert it to CSV, with scipy for example"),
+    (re.compile(r"diff --git |--- \S.*\r?\n\+\+\+ \S"), "a difference between two files", "take the file itself"),
+    (re.compile(r">\S.*\r?\n[A-Za-z*-]+\r?\n"), "sequences in FASTA format", "convert them to CSV"),
+    (re.compile(r"@[A-Za-z]+\{[^\n]*,\s*\n\s*\w+\s*="), "BibTeX", "export its entries as CSV"),
+    (
+        re.compile(r"(?:[-+]?\d+(?:\.\d+)?(?:[ \t]+\d+:[-+.\deE]+)+[ \t]*(?:\r?\n|$)){2}"),
+        "in LIBSVM format",
+        "convert it to CSV, with scikit-learn's load_svmlight_file for example",
+    ),
+    (
+        re.compile(r"\[[\w .:-]+\][ \t]*\r?\n(?:[ \t]*(?:[#;].*)?\r?\n)*[\w.-]+[ \t]*=[^\n]*(?:\n|$)"),
+        "a configuration file (INI or TOML)",
+        "a table in it must be saved as CSV",
+    ),
+)
+_CONFLICT: Final = re.compile(r"^<{7} .*$.*?^={7}$.*?^>{7} ", re.M | re.S)
+_PAIR: Final = re.compile(r"([A-Za-z][\w.-]*)[ \t]*(?:=|:(?=[ \t]))[^,;\t|]*")
+
+
 def check_bytes(head: bytes) -> None:
     """Refuse a file whose first bytes are those of another format.
 
@@ -149,6 +169,13 @@ def check_text(text: str) -> None:
         raise _other("a table drawn with lines, as a terminal shows it", "export it as CSV")
     if _YAML.match(start):
         raise _other("YAML", "convert it to CSV")
+    for pattern, name, remedy in _FIRST_WORDS:
+        if pattern.match(start):
+            raise _other(name, remedy)
+    if _CONFLICT.search(start):
+        raise LoadError("format", "The file holds a merge conflict that is not resolved (<<<<<<<): resolve it first.")
+    if _are_settings(start.splitlines()[:200]):
+        raise _other("a list of settings (NAME: value or NAME=value)", "write its values as a table")
     if _ARFF.match(start[:4_000]):
         raise _other("an ARFF file (Weka)", "convert it to CSV")
     if _LATEX.search(start[:2_000]) and start.startswith(("\\", "%")):
@@ -163,6 +190,13 @@ def check_text(text: str) -> None:
 
 def _other(name: str, remedy: str) -> LoadError:
     return LoadError("format", f"The file is {name}, not CSV: {remedy}.")
+
+
+def _are_settings(lines: list[str]) -> bool:
+    """Whether every line gives a value to a name, and no name twice."""
+    found = [_PAIR.fullmatch(line) for line in lines if line.strip()]
+    names = {each[1] for each in found if each is not None}
+    return len(found) > 2 and all(found) and len(names) == len(found)
 
 
 def _tags(start: str) -> bool:

@@ -338,3 +338,58 @@ def test_columns_without_name_and_value_are_left_out_and_told_once(data: str, wo
     assert list(frame.columns) == ["a", "b"]
     assert words in "\n".join(facts.warnings)
     assert "Unnamed" not in "\n".join(facts.warnings)
+
+
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        ("r,Sales,,Costs,\n,2019,2020,2019,2020\n", ["r", "Sales 2019", "Sales 2020", "Costs 2019", "Costs 2020"]),
+        ("r,S,S,C,C\nr,2019,2020,2019,2020\n", ["r", "S 2019", "S 2020", "C 2019", "C 2020"]),
+        (",a,a,b,b\n,mean,std,mean,std\nregion,,,,\n", ["region", "a mean", "a std", "b mean", "b std"]),
+    ],
+)
+def test_names_that_stand_in_two_lines_are_joined(head: str, names: list[str]) -> None:
+    frame, _ = read(head + rows(lambda at: f"r{at},{at},{at * 2},{at * 3},{at / 2}"))
+    assert list(frame.columns) == names
+    assert len(frame) == 40
+
+
+def test_years_under_repeated_names_are_data_where_the_columns_hold_years() -> None:
+    frame, _ = read("born,born\n" + rows(lambda at: f"{1950 + at},{1960 + at}"))
+    assert frame.iloc[0].tolist() == [1950, 1960]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (
+            "Station,Berlin\nLat,52.5\nLon,13.4\ndate,temp\n" + rows(lambda at: f"2020-01-{at % 28 + 1:02d},{at}"),
+            "Lines 1 and 4 both look like names of columns: say --header-line 4",
+        ),
+        (
+            'Q1,Q2\nAge?,Where?\n"{""ImportId"":""Q1""}","{""ImportId"":""Q2""}"\n' + rows(lambda at: f"{at},x"),
+            "--skip-lines 2,3",
+        ),
+    ],
+)
+def test_lines_between_names_and_data_are_asked_for(data: str, words: str) -> None:
+    assert words in refused(data)
+
+
+def test_a_word_among_numbers_early_in_a_table_is_no_second_line_of_names() -> None:
+    data = "a,b,c\n" + rows(lambda at: f"x{at},{'none yet' if at == 4 else at},{at}")
+    assert len(read(data)[0]) == 40
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (",780,1560", "The last row holds the sums of the rows above it; --footer-lines 1"),
+        ("All regions,780,1560", "The last row holds the sums"),
+        (",,\nx,1,2", "1 row without any value was kept"),
+    ],
+)
+def test_rows_that_hold_sums_or_nothing_are_said(last: str, words: str) -> None:
+    data = "a,b,c\n" + rows(lambda at: f"x{at},{at},{at * 2}") + last + "\n"
+    assert words in said(data)
+    assert "holds the sums" not in said("a,b,c\n" + rows(lambda at: f"x{at},{at},{at * 2}") + "x,781,1561\n")

@@ -47,7 +47,7 @@ def may_be_names(row: Row) -> bool:
 
 def may_be_upper_names(row: Row) -> bool:
     """Whether a row may hold the upper part of names that stand in two lines: words, or years."""
-    return may_be_names(row) and all(_is_year(cell.strip()) for cell in row.fields if _label(cell))
+    return may_be_names(row) and all(is_year(cell.strip()) for cell in row.fields if _label(cell))
 
 
 def _label(cell: str) -> bool:
@@ -65,13 +65,13 @@ def verdict_on(first: Row, rest: Sequence[Row]) -> str:
     for at, cell in enumerate(each.strip() for each in first.fields):
         what = kind(cell)
         values = [row.fields[at].strip() for row in below if at < len(row.fields)]
-        if _is_year(cell) and values and all(kind(each) in ("missing", "empty") for each in values):
+        if is_year(cell) and values and all(kind(each) in ("missing", "empty") for each in values):
             data += 1
             labels.append(int(cell))
             continue
         if kinds[at] == "word" or not cell:
             continue
-        years += _is_year(cell) and sum(_is_year(each) for each in values) > 0.5 * len(values)
+        years += is_year(cell) and sum(is_year(each) for each in values) > 0.5 * len(values)
         if what in ("word", "missing", "boolean") and what != kinds[at]:
             names += cell not in {row.fields[at].strip() for row in rest if at < len(row.fields)}
         elif what != kinds[at] and what == "date":
@@ -83,7 +83,7 @@ def verdict_on(first: Row, rest: Sequence[Row]) -> str:
         return "names"
     if data and labels and len(labels) == data and not years and _are_labels(labels, certain=not names):
         return "names"
-    if data == len(labels) == 1 and not years and _is_year(str(labels[0])) and len(first.fields) > 1:
+    if data == len(labels) == 1 and not years and is_year(str(labels[0])) and len(first.fields) > 1:
         # One year beside words: a column called after it, or a row.
         return "doubt"
     if names and data:
@@ -93,7 +93,8 @@ def verdict_on(first: Row, rest: Sequence[Row]) -> str:
     return "data" if _recurs(first, rest, kinds) else "names"
 
 
-def _is_year(cell: str) -> bool:
+def is_year(cell: str) -> bool:
+    """Whether a cell may be a year of our time."""
     return re.fullmatch(r"\d{4}", cell) is not None and 1850 <= int(cell) <= 2150
 
 
@@ -130,3 +131,20 @@ def are_row_labels(data: Sequence[Row]) -> bool:
     if all(kind(each) == "number" for each in labels):
         return all(_WHOLE.match(a) and _WHOLE.match(b) and int(a) + 1 == int(b) for a, b in pairwise(labels))
     return True
+
+
+def later_names(first: Row, rest: Sequence[Row]) -> Row | None:
+    """A row some lines below the first that names the columns of what follows, with values of other kinds between."""
+    for at, row in enumerate(rest[2:20], start=2):
+        below = rest[at + 1 :]
+        if len(below) < 5 or len(row.fields) != len(first.fields) or row.fields == first.fields:
+            continue
+        kinds = kinds_of(below, len(row.fields))
+        typed = [place for place, each in enumerate(kinds) if each in ("number", "date")]
+        if len(typed) < 2 or not all(kind(row.fields[place]) == "word" for place in typed):
+            continue
+        between = [each for each in rest[:at] if len(each.fields) == len(row.fields)]
+        fits = [all(kind(each.fields[place]) == kinds[place] for place in typed) for each in between]
+        if between and not any(fits) and len(set(row.fields)) == len(row.fields):
+            return row
+    return None

@@ -13,7 +13,9 @@ from sandbox_image.zygote.reading.dialect import Dialect, Line, Row, read_rows
 from sandbox_image.zygote.reading.heading import (
     are_row_labels,
     filled_cells,
+    is_year,
     kinds_of,
+    later_names,
     may_be_names,
     may_be_upper_names,
     typed_in,
@@ -176,6 +178,14 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             f"Line {rest[0].line} seems to name the columns, though line {first.line} stands above it: say "
             f"--header-line {rest[0].line} where it does.",
         )
+    _check_survey(rest)
+    later = later_names(first, rest) if verdict == "names" else None
+    if later is not None:
+        raise LoadError(
+            "rules",
+            f"Lines {first.line} and {later.line} both look like names of columns: say --header-line {later.line} "
+            f"where the lines above it are no part of the table, or --header-line {first.line}.",
+        )
     if verdict == "data" and start:
         verdict = "doubt"
     if verdict == "doubt":
@@ -185,6 +195,18 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             "or --header-line 0 where no line does.",
         )
     return (first, start + 1) if verdict == "names" else (None, start)
+
+
+def _check_survey(rest: Sequence[Row]) -> None:
+    """Answers of a survey as Qualtrics exports them have two more lines under the names."""
+    for at, row in enumerate(rest[:3]):
+        if all(cell.startswith('{"ImportId"') for cell in row.fields):
+            lines = ",".join(str(each.line) for each in rest[: at + 1])
+            raise LoadError(
+                "rules",
+                f"Lines under the column names hold the wording of questions, as surveys are exported: leave them out "
+                f"with --skip-lines {lines}.",
+            )
 
 
 def _start(rows: Sequence[Row], all_rows: Sequence[Row], width: int) -> int:
@@ -287,12 +309,39 @@ def _lines_under_names(layout: Layout, head: Row | None, data: list[Row]) -> lis
     while head is not None and len(data) > 2 and len(data[0].fields) == len(layout.names):
         under, rest = data[0], data[1:]
         kinds = kinds_of(rest[1:] if len(rest) > 4 else rest, len(layout.names))
-        what = _what_is_under(under, rest, kinds)
+        if _names_the_labels(under, layout):
+            layout.names = unique([cell.strip() or name for name, cell in zip(layout.names, under.fields, strict=True)])
+            layout.notes.append(f"Line {under.line} names the columns of row labels; it was left out of the rows.")
+            data = rest
+            break
+        what = "names" if _are_years_under(head, under, rest, kinds) else _what_is_under(under, rest, kinds)
         if what == "":
             break
         _take(layout, head, under, what)
         data = rest
     return data
+
+
+def _names_the_labels(under: Row, layout: Layout) -> bool:
+    """Whether a row under two lines of names, as pandas writes them, names nothing but the columns without a name."""
+    joined = any("stand in two lines" in note for note in layout.notes)
+    filled = [at for at, cell in enumerate(under.fields) if cell.strip()]
+    nameless = [at for at, name in enumerate(layout.names) if name == f"Unnamed: {at}"]
+    return joined and bool(filled) and filled == nameless
+
+
+def _are_years_under(head: Row, under: Row, rest: Sequence[Row], kinds: Sequence[str]) -> bool:
+    """Whether a row holds years under names that each span several columns."""
+    given = [cell.strip() for cell in head.fields]
+    if len(given) != len(under.fields) or len(set(given)) == len(given):
+        return False
+    for at, (above, cell) in enumerate(zip(given, under.fields, strict=True)):
+        if kinds[at] == "word" or not is_year(cell.strip()):
+            if cell.strip() not in ("", above):
+                return False
+        elif sum(is_year(row.fields[at].strip()) for row in rest if at < len(row.fields)) > 0.5 * len(rest):
+            return False
+    return sum(is_year(cell.strip()) for cell in under.fields) > 1
 
 
 def _what_is_under(under: Row, rest: Sequence[Row], kinds: list[str]) -> str:
@@ -330,7 +379,7 @@ def _take(layout: Layout, head: Row, under: Row, what: str) -> None:
         joined = []
         for above, cell in zip(given, cells, strict=True):
             carried = above or carried
-            joined.append(" ".join(part for part in (carried, cell) if part))
+            joined.append(" ".join(part for part in ("" if carried == cell else carried, cell) if part))
         layout.names = unique([name or f"Unnamed: {at}" for at, name in enumerate(joined)])
         solved = ("more than once", "without a name")
         layout.notes[:] = [note for note in layout.notes if not any(each in note for each in solved)]

@@ -28,7 +28,7 @@ from sandbox_image.zygote.reading.remarks import Remarks
 from sandbox_image.zygote.reading.rules import NO_RULES, Rules
 from sandbox_image.zygote.reading.sentinels import note_sentinels
 from sandbox_image.zygote.reading.structure import examine
-from sandbox_image.zygote.reading.troubles import note_infinity, note_name, note_text
+from sandbox_image.zygote.reading.troubles import note_infinity, note_name, note_text, notes_on_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +136,7 @@ class _Conversion:
             frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
         self._note_marks()
         self._note_columns(frame)
+        self.found.notes += notes_on_rows(frame)
         if isinstance(frame.index, pd.RangeIndex) and frame.index.start == 0 and frame.index.step == 1:
             return frame
         raise LoadError(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.reading.naming import short, times
+from sandbox_image.zygote.reading.naming import several, short, times
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
@@ -76,6 +76,35 @@ def note_infinity(name: str, column: pd.Series[Any], remarks: Remarks) -> None:
                 f"holds infinity ({shown}), {times(count)}; it was kept as a number",
                 f"--missing={shown} reads it as missing",
             )
+
+
+def notes_on_rows(frame: pd.DataFrame) -> list[str]:
+    """What is odd about rows: that they hold nothing, or that the last one adds up all others."""
+    found = []
+    if frame.shape[1] > 1:
+        first = frame[frame.columns[0]].isna().to_numpy()
+        empty = int(frame.loc[first].isna().all(axis=1).sum()) if first.any() else 0
+        if empty:
+            found.append(f"{several(empty, 'row')} without any value {'was' if empty == 1 else 'were'} kept.")
+    if _last_adds_up(frame):
+        found.append("The last row holds the sums of the rows above it; --footer-lines 1 leaves it out.")
+    return found
+
+
+def _last_adds_up(frame: pd.DataFrame) -> bool:
+    """Whether each number of the last row is the sum of its column's others, in more than one way of chance."""
+    if len(frame) < 5:
+        return False
+    last = frame.iloc[-1]
+    numeric = [name for name in frame.columns if str(frame[name].dtype) in ("int64", "float64")]
+    numeric = [name for name in numeric if last[name] == last[name]]
+    proofs = 0
+    for name in numeric:
+        total = float(frame[name].iloc[:-1].sum())
+        if abs(total - float(last[name])) > 1e-9 * max(1.0, abs(total)):
+            return False
+        proofs += total != 0 and int((frame[name].iloc[:-1] != 0).sum()) > 2
+    return proofs > 1 or (proofs == 1 and len(frame) > 10)
 
 
 def _encoded_twice(texts: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -393,3 +393,13 @@ def test_rows_that_hold_sums_or_nothing_are_said(last: str, words: str) -> None:
     data = "a,b,c\n" + rows(lambda at: f"x{at},{at},{at * 2}") + last + "\n"
     assert words in said(data)
     assert "holds the sums" not in said("a,b,c\n" + rows(lambda at: f"x{at},{at},{at * 2}") + "x,781,1561\n")
+
+
+def test_wide_text_without_latin_letters_or_a_mark_is_read() -> None:
+    text = "город,число\n" + rows(lambda at: f"Москва,{at}")
+    frame, facts = read(text.encode("utf-16-le"))
+    assert (facts.encoding, frame.iloc[3].tolist()) == ("utf-16-le", ["Москва", 3])
+
+
+def test_marks_that_stand_around_a_part_of_each_field_are_not_taken_away() -> None:
+    assert "mend it" in refused("name,v\n" + rows(lambda at: f'"big" pipe,{at}'))

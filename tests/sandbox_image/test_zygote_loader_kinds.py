@@ -148,7 +148,7 @@ REFUSED = {
     "two tables": (PLAIN + "\ncity,pop\nBonn,3\nKoln,4\n", "Line 27 has 2 fields where 3"),
     "quote swallows rows": (
         'item,region,units\ncable,East,7\n"cable 3m,West,2\ncable,South,5\n"cable 3m",West,1\ncable,South,1\n',
-        "quotation mark that opens in line 3",
+        "quotation mark that opens a field in line 3",
     ),
     "quote swallows rows and closes well": (
         "item,region,units\n" + "cable,East,7\n" * 3 + '"cable 3m,West,2\ncable,South,5\ncable 3m",West,1\nx,y,1\n',

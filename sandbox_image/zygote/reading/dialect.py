@@ -199,10 +199,21 @@ def _trial(lines: Sequence[Line], dialect: Dialect) -> _Trial | None:
     penalty += 0.08 if named else 0.25 if skipped else 0.0
     penalty += 0.1 * (dialect.quote == "" and fit < 1) + 0.05 * (dialect.quote == "") + 0.01 * (dialect.escape != "")
     penalty += 0.01 * dialect.skip_blanks
-    penalty += 0.3 * (dialect.quote == "" and any(field.startswith('"') for row in body for field in row.fields))
+    penalty += 0.3 * (dialect.quote == "" and _are_enclosed(lines, body, dialect))
     penalty += 0.3 * (len(body) < 2 and len(rows) > 2)
     score = fit + 0.3 * _typed(body, width) + min(width, 20) * 0.002 - penalty + _enclosed(body, width, dialect)
     return _Trial(score, dialect, width)
+
+
+def _are_enclosed(lines: Sequence[Line], rows: list[Row], dialect: Dialect) -> bool:
+    """Whether quotation marks open fields, and each of them closes where it may."""
+    if not any(field.startswith('"') for row in rows for field in row.fields):
+        return False
+    try:
+        read_rows(lines, replace(dialect, quote='"'), strict=True)
+    except csv.Error:
+        return False
+    return True
 
 
 def _without_last(rows: list[Row], width: int) -> list[Row]:

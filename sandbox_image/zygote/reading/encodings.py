@@ -142,8 +142,8 @@ def _wide(data: Buffer, zero: int) -> tuple[str, list[str]]:
     head = head[: len(head) - len(head) % 4]
     places = {at % 4 for at, byte in enumerate(head) if byte == 0}
     whole = len(data) % 2 == 0
-    if head.isascii() and head.count(0) < 0.3 * len(head):
-        # Every other byte of wide text in Latin letters is NUL; other scripts have bytes beyond ASCII.
+    if head.count(0) < 0.3 * len(head) and re.fullmatch(rb"[\x00\t\r\n -~]*", head):
+        # Every other byte of wide text in Latin letters is NUL; other scripts have bytes that are no Latin letters.
         whole = False
     candidates = []
     if places == {1, 2, 3} or places == {0, 1, 2}:

@@ -5,6 +5,7 @@ Nothing is changed; it is said, so that nobody counts a total twice or takes a b
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -97,11 +98,14 @@ def _last_adds_up(frame: pd.DataFrame) -> bool:
         return False
     last = frame.iloc[-1]
     numeric = [name for name in frame.columns if str(frame[name].dtype) in ("int64", "float64")]
-    numeric = [name for name in numeric if last[name] == last[name]]
+    numeric = [name for name in numeric if abs(float(last[name])) < math.inf]
+    if any((frame[name].abs() == math.inf).any() for name in numeric):
+        return False
     proofs = 0
     for name in numeric:
-        total = float(frame[name].iloc[:-1].sum())
-        if abs(total - float(last[name])) > 1e-9 * max(1.0, abs(total)):
+        others = frame[name].iloc[:-1].to_numpy(dtype="float64")
+        total = float(others[others == others].sum())
+        if not abs(total - float(last[name])) <= 1e-9 * max(1.0, abs(total)):
             return False
         proofs += total != 0 and int((frame[name].iloc[:-1] != 0).sum()) > 2
     return proofs > 1 or (proofs == 1 and len(frame) > 10)

@@ -10,7 +10,9 @@ import asyncio
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import blocks.environment  # noqa: F401  (sets what Prefect reads when it is imported)
@@ -19,9 +21,11 @@ from prefect import Flow, State
 from prefect.logging.configuration import setup_logging
 
 from blocks.arguments import parse_call, print_note, run_work
+from blocks.errors import UserError
 from blocks.flow_runs import crash_the_dead
 from blocks.interrupts import run_until_told
 from blocks.local_server import LocalServer
+from blocks.settings import settings
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +68,7 @@ def run_flow(
     def work() -> int:
         if instead is not None and (code := instead(parameters)) is not None:
             return code
+        _make_home(settings().home)
         server = LocalServer()
         if meanwhile is not None:
             meanwhile(parameters)
@@ -76,6 +81,18 @@ def run_flow(
         return outcome.exit_code
 
     return run_work(work)
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(b"room")
+    except OSError as error:
+        raise UserError(
+            f"The home {home.absolute()} cannot be written to: {error.strerror}.",
+            "Set TRIGPOINT_HOME to a folder of yours, or mend this one.",
+        ) from error
 
 
 async def _outcome(flow: Flow[..., Any], parameters: Mapping[str, Any], *, watched: bool) -> Outcome:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,23 @@ from blocks.errors import TrigpointError
 from flows.tables.dataset import slug_of
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+
+
+class _LogFile(logging.FileHandler):
+    """A file whose disk may be full: that is no reason for a traceback in the midst of what a run shows."""
+
+    refused: OSError | None = None
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exception()
+        if isinstance(error, OSError):
+            self.refused = error
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # What could not be written is tried once more.
+            super().close()
 
 
 @contextmanager
@@ -23,7 +42,7 @@ def dataset_log(folder: Path, slug: str) -> Iterator[logging.Logger]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger(f"trigpoint.dataset.{folder.name}.{slug.replace('.', '_')}")
-    handler = logging.FileHandler(folder / f"{slug}.log", encoding="utf-8", errors="backslashreplace")
+    handler = _LogFile(folder / f"{slug}.log", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter(FORMAT))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -54,6 +73,9 @@ def told(error: Exception, folder: Path, slug: str) -> str:
     try:
         with dataset_log(folder, slug) as log:
             log.error("An error that nobody foresaw ended the work on %s.", slug, exc_info=error)
+            lost = [each.refused for each in log.handlers if isinstance(each, _LogFile) and each.refused]
+        if lost:
+            raise lost[0]
     except OSError as refused:
         return f"{words} (its log cannot be written: {refused.strerror})."
     return f"{words} (the traceback is in {folder / f'{slug}.log'})."

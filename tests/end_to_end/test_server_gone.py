@@ -102,3 +102,12 @@ def test_a_setting_of_prefect_that_is_nonsense(own_home: Path, table: Path) -> N
     for name, value in {"PREFECT_LOGGING_LEVEL": "chatty", "PREFECT_API_REQUEST_TIMEOUT": "soon"}.items():
         said = run("question", str(table), TRIGPOINT_HOME=str(own_home), **{name: value})
         assert f"A setting of Prefect, {name}, is {value!r}".lower() in said.lower()
+
+
+@pytest.mark.parametrize("flow", ["download", "question", "episode", "nightly", "upkeep"])
+def test_a_home_that_cannot_be_written_to(table: Path, flow: str) -> None:
+    """Here it is a file; the same holds for one of somebody else, a disk that may only be read, and a full one."""
+    said = run(flow, *([] if flow in ("episode", "upkeep") else [str(table)]), TRIGPOINT_HOME=str(table))
+    assert f"The home {table} cannot be written to: " in said
+    assert "Set TRIGPOINT_HOME" in said
+    assert len(said.strip().splitlines()) == 1

@@ -13,6 +13,8 @@ from flows.overview.options import ReportOptions
 from flows.overview.records import DatasetStanding, HomeReport, Line
 from flows.runs.logs import log_name, told
 from flows.tables.facts import known_notes
+from flows.verification.former import episode_file, former_files
+from flows.verification.store import read_index
 
 SUMS = ("requests", "prompt_tokens", "completion_tokens", "cost_usd", "unreported")
 
@@ -48,15 +50,37 @@ def _lines(found: tuple[Spending, ...], options: ReportOptions) -> tuple[Line, .
 
 
 def _standings(home: Path, run: str) -> list[DatasetStanding]:
-    return [_standing(home, name, run) for name in sorted(dataset_names(home))]
+    found, told_of = [], set[Path]()
+    for name in sorted(dataset_names(home)):
+        try:
+            bench = Bench(home, name, "")
+            # Of files of earlier releases it may be that not every episode is of this dataset; they are told once.
+            told_of |= {episode_file(home, bench.dataset), *former_files(home / "episodes", bench.dataset)}
+            found.append(_standing(home, name, bench))
+        except Exception as error:  # One bad dataset never keeps the others from the report.
+            found.append(DatasetStanding(dataset=name, problem=told(error, home / "logs" / run, log_name(name))))
+    elsewhere = [path for path in sorted((home / "episodes").glob("*.jsonl")) if path not in told_of]
+    return [*found, *(_elsewhere(path, home / "logs" / run) for path in elsewhere)]
 
 
-def _standing(home: Path, name: str, run: str) -> DatasetStanding:
+def _elsewhere(path: Path, logs: Path) -> DatasetStanding:
+    """Of a dataset that is not in the home, such as `episode.py my.csv` asks about: what was asked is all we know."""
     try:
-        bench = Bench(home, name, "")
-        standing, notes = bench.standing(), known_notes(home, bench.dataset)
-    except Exception as error:  # One bad dataset never keeps the others from the report.
-        return DatasetStanding(dataset=name, problem=told(error, home / "logs" / run, log_name(name)))
+        found = read_index(path)
+    except Exception as error:
+        return DatasetStanding(dataset=path.stem, problem=told(error, logs, path.stem))
+    verdicts = Counter(entry.verdict for entry in found.entries.values())
+    return DatasetStanding(
+        dataset=f"{path.stem} (not in datasets/)",
+        questions=len(found.entries),
+        open=sum(not entry.final for entry in found.entries.values()),
+        verdicts=dict(sorted(verdicts.items())),
+        problem=" ".join(found.problems),
+    )
+
+
+def _standing(home: Path, name: str, bench: Bench) -> DatasetStanding:
+    standing, notes = bench.standing(), known_notes(home, bench.dataset)
     verdicts = Counter(entry.verdict for entry in standing.entries.values())
     return DatasetStanding(
         dataset=name,

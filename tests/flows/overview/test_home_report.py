@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,17 @@ def test_a_page_no_name_can_break() -> None:
     page = report_page(HomeReport(by=("endpoint", "model"), lines=(line,), outages=(), datasets=(row,)))
     assert r"| a\|b | \<m\> | 1 | 0 | 2 | 3 | 0.5000 | 0 |" in page
     assert r"| x\|y | 2 | 1 | 1 verified |" in page
+
+
+def test_episodes_of_a_table_that_is_not_in_the_home_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `flows/episode.py my.csv` and the demo make them: a report without them would say that nothing was done."""
+    put_dataset(home, "mine", 2, {"k1": "verified"})
+    put_dataset(home, "gone", 3, {"k2": "verified", "k3": "ambiguous", "k4": "budget"})
+    shutil.rmtree(home / "datasets" / "gone")
+    (home / "episodes" / "torn.jsonl").write_bytes(b"\x00\xffrubbish\n")
+    assert tell() == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "gone (not in datasets/) 1 ambiguous, 1 budget, 1 verified 3 1" in said
+    assert "mine 1 verified 2 2" in said
+    assert "this line is no episode" in said
+    assert "2 of 4 episodes verified, 3 datasets" in said

@@ -403,3 +403,24 @@ def test_wide_text_without_latin_letters_or_a_mark_is_read() -> None:
 
 def test_marks_that_stand_around_a_part_of_each_field_are_not_taken_away() -> None:
     assert "mend it" in refused("name,v\n" + rows(lambda at: f'"big" pipe,{at}'))
+
+
+def test_tables_as_r_writes_them_with_blanks() -> None:
+    frame, facts = read('"a" "b"\n' + rows(lambda at: f'"row {at}" {at} {at / 2}'))
+    assert list(frame.columns) == ["Unnamed: 0", "a", "b"]
+    assert frame.iloc[3].tolist() == ["row 3", 3, 1.5]
+    assert "first column had no name" in "\n".join(facts.warnings)
+
+
+def test_names_after_a_preamble_may_end_with_a_delimiter() -> None:
+    frame, _ = read(
+        "Series: x\nUnit: per cent\n\nid,year,value,\n" + rows(lambda at: f"L{at % 3},{1960 + at},{at / 2}")
+    )
+    assert list(frame.columns) == ["id", "year", "value"]
+    assert len(frame) == 40
+
+
+def test_a_remark_among_the_rows_is_left_out_by_the_option_that_is_named() -> None:
+    data = "a,b\n1,2\n# remark\n" + rows(lambda at: f"{at},{at}")
+    assert "say --comment '#'" in refused(data)
+    assert len(read(data, comment="#")[0]) == 41

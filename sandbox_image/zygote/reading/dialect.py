@@ -192,7 +192,9 @@ def _trial(lines: Sequence[Line], dialect: Dialect) -> _Trial | None:
         body = _without_last(body, width)
     fit = sum(len(row.fields) == width for row in body) / len(body)
     skipped = rows[:first]
-    if dialect.delimiter in _RARE and (fit < 1 or skipped or not _believable(lines, rows, dialect)):
+    # R writes labels of rows that the header line does not name, with blanks between all fields.
+    labelled = dialect.delimiter == BLANKS and len(skipped) == 1 and len(skipped[0].fields) == width - 1 > 1
+    if dialect.delimiter in _RARE and (fit < 1 or (skipped and not labelled) or not _believable(lines, rows, dialect)):
         return None
     # A line of names with one field less is usual where rows are numbered.
     named = len(skipped) == 1 and len(skipped[0].fields) in (width - 1, width + 1) and width > 2

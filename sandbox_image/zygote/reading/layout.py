@@ -159,6 +159,9 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
         return None, start
     if start and width > 1 and may_be_names(rows[start - 1]) and len(rows[start - 1].fields) > 1:
         before = len(rows[start - 1].fields)
+        if before == width + 1 and not rows[start - 1].fields[-1].strip() and verdict_on(first, rest) != "names":
+            # Only the header line ends with a delimiter.
+            return rows[start - 1], start
         if before == width - 1 and verdict_on(first, rest) != "names":
             return rows[start - 1], start
         if before > 1 and start == 1 and verdict_on(first, rest) == "data":

@@ -139,6 +139,12 @@ class Rewriting:
             raise ragged(self._line(begin), len(fields), self.width)
         if self.layout.trailing or self.layout.whole:
             raise ragged(self._line(begin), len(fields), self.width)
+        text = self._texts[begin].lstrip()
+        if len(fields) == 1 and text.startswith("#"):
+            raise LoadError(
+                "ragged",
+                f"Line {self._line(begin)} begins with # and is no row: say --comment '#' to leave such lines out.",
+            )
         if not self._agrees(fields) or len(fields) == 1:
             raise ragged(self._line(begin), len(fields), self.width)
         self.short.append(self._line(begin))

@@ -430,7 +430,13 @@ async def test_a_table_that_is_not_ours_is_never_overwritten(bench: Bench) -> No
 
 async def test_two_runs_at_once_do_not_write_one_file(bench: Bench) -> None:
     bench.experiments("provider,model,topic", "compatible,m,x")
-    with ModelServer(lambda ask: Answer(stall=len(server.asks) == 1)) as server:
+    asked: list[Ask] = []
+
+    def behave(ask: Ask) -> Answer:
+        asked.append(ask)
+        return Answer(stall=len(asked) == 1)
+
+    with ModelServer(behave) as server:
         first = asyncio.create_task(bench.run(**on(server)))
         await until(lambda: bool(server.asks))
         second = asyncio.create_task(bench.run(**on(server)))

@@ -166,6 +166,9 @@ def print_downloads(report: DownloadReport, *, home: Path, console: Console | No
     for row in report.rows:
         if row.detail:
             console.print(Text(f"! {row.reference}: {row.detail}", style="yellow"), soft_wrap=True)
+        # A table may have been refused for what reading made of it.
+        for note in row.notes if row.state == "refused" else ():
+            console.print(Text(f"    as it was read: {note}", style="yellow"), soft_wrap=True)
     for row in (each for each in report.rows if each.state == "accepted"):
         for line in note_lines(row.dataset, row.notes, f"datasets/{row.dataset}/dataset.json"):
             console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)

@@ -65,7 +65,8 @@ class HomeReport(Frozen):
         episodes = sum(sum(each.verdicts.values()) for each in self.datasets)
         verified = sum(each.verdicts.get("verified", 0) for each in self.datasets)
         told = f"{requests:,} requests" + (f", US$ {cost:,.2f}" if cost else "")
-        told += f"; {verified:,} of {episodes:,} episodes verified, {len(self.datasets):,} datasets"
+        tables = f"{len(self.datasets):,} dataset{'' if len(self.datasets) == 1 else 's'}"
+        told += f"; {verified:,} of {episodes:,} episodes verified, {tables}"
         told = and_notes(told, sum(len(each.notes) for each in self.datasets))
         down = len(self.outages)
         return told + (f"; {down} model{'s' if down > 1 else ''} out of order" if down else "")

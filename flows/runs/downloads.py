@@ -58,7 +58,8 @@ class DownloadReport(Frozen):
         counts = self._counts()
         told = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
         transferred = sum(row.transferred for row in self.rows)
-        text = f"{len(self.rows)} datasets: {', '.join(told) or 'none'}; {transferred / MIB:.1f} MiB transferred"
+        count = f"{len(self.rows)} dataset{'' if len(self.rows) == 1 else 's'}"
+        text = f"{count}: {', '.join(told) or 'none'}; {transferred / MIB:.1f} MiB transferred"
         return and_notes(text, sum(len(row.notes) for row in self.rows if row.state == "accepted"))
 
     def _counts(self) -> Counter[str]:
@@ -81,7 +82,7 @@ def row_of(arrival: Arrival, state: DownloadState, *, dataset: str = "", seconds
         transferred=arrival.transferred,
         seconds=seconds,
         detail="; ".join(arrival.refused),
-        notes=card.warnings if card else (),
+        notes=card.warnings if card else arrival.notes,
     )
 
 

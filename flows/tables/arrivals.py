@@ -44,6 +44,8 @@ class Arrival(Frozen):
     reference: Reference
     refused: tuple[str, ...] = ()
     transferred: int = 0
+    notes: tuple[str, ...] = ()
+    """What the reader noticed in a table that was refused; of one that was taken, its card says it."""
     card: DownloadCard | None = None
     sketch: Sketch | None = None
 
@@ -113,7 +115,7 @@ class DatasetWork:
                 sketch = await sketch_dataset(session)
         reasons = refusals(profile, self.rule, self.reference.facts.reading)
         if reasons:
-            return self._refuse(*reasons, transferred=fetched.transferred)
+            return self._refuse(*reasons, transferred=fetched.transferred, notes=sandbox.dataset.warnings)
         card = card_of(self.reference, fetched, sandbox.dataset, profile, datetime.now(UTC))
         await asyncio.to_thread(self._note, card, sketch)
         return Arrival(reference=self.reference, transferred=fetched.transferred, card=card, sketch=sketch)
@@ -122,9 +124,9 @@ class DatasetWork:
         write_record(self.folder / CARD, card)
         write_record(self.folder / SKETCH, sketch)
 
-    def _refuse(self, *reasons: str, transferred: int = 0) -> Arrival:
+    def _refuse(self, *reasons: str, transferred: int = 0, notes: tuple[str, ...] = ()) -> Arrival:
         shutil.rmtree(self.folder, ignore_errors=True)
-        return Arrival(reference=self.reference, refused=reasons, transferred=transferred)
+        return Arrival(reference=self.reference, refused=reasons, transferred=transferred, notes=notes)
 
 
 def is_staged(folder: Path) -> bool:

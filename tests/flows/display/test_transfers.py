@@ -78,3 +78,12 @@ def test_sources_of_one_folder_are_told_by_what_tells_them_apart() -> None:
     assert f"Sources in {folder}" in out.getvalue()
     assert common_folder(["kaggle:o/a", "kaggle:o/b"]) == common_folder(["https://x.org/a", "https://y.org/a"]) == ""
     assert common_folder([folder + "b.csv"]) == ""
+
+
+def test_what_was_noticed_in_a_table_that_was_refused_stands_below_its_reason() -> None:
+    row = DownloadRow(reference="b.csv", state="refused", detail="1 column", notes=("Lines 1 to 2 were left out.",))
+    console, out = screen(terminal=False)
+    print_downloads(DownloadReport(run="r", rows=(row,)), console=console, home=Path("/home"))
+    lines = [line.strip() for line in out.getvalue().splitlines()]
+    assert lines[lines.index("! b.csv: 1 column") + 1] == "as it was read: Lines 1 to 2 were left out."
+    assert "1 dataset: 1 refused; 0.0 MiB transferred." in lines

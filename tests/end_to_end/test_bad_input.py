@@ -138,7 +138,8 @@ def test_a_wrong_key_stops_the_asking_and_keeps_what_is_done(tmp_path: Path, com
         asked = len(model.asks)
     assert done.returncode == 1
     assert "key" in done.stdout
-    assert asked <= good_until + 2, "the key is not tried on every question"
+    # A question without a hint asks three traces at once.
+    assert asked <= good_until + 3, "the key is not tried on every question"
     assert len(command.verdicts()) == 2
 
 

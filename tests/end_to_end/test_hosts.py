@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import os
 import re
 import threading
@@ -63,10 +64,17 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         for number, name in enumerate((*TABLES, "late")):
             rows = "".join(f"{n},{n % 7}\n" for n in range(40 + number))
             (hosts.tables / f"{name}.csv").write_text("a,b\n" + rows)
-        lines = [
-            f'{{"id": "q{n}", "text": "How many rows have a above {5 + n}?", "answer": {{"type": "int"}}}}\n'
+        # With a hint the gold trace comes first, alone: what is answered and what is under way can be told apart.
+        asked: list[dict[str, Any]] = [
+            {
+                "id": f"q{n}",
+                "text": f"How many rows have a above {5 + n}?",
+                "hint": "Compare.",
+                "answer": {"type": "int"},
+            }
             for n in range(QUESTIONS)
         ]
+        lines = [json.dumps(each) + "\n" for each in asked]
         (hosts.tables / "questions.jsonl").write_text("".join(lines))
         yield hosts
 

@@ -13,6 +13,7 @@ from blocks.chat.outages import outages
 from flows.samples import dataset_folder
 from flows.verification.store import read_episodes
 from tests.support.command_home import Home
+from tests.support.dataset_files import file_of
 from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer
@@ -77,7 +78,7 @@ def test_episodes_end_and_go_on(tmp_path: Path, prefect_server: PrefectServer) -
         provider.good = 10**6
         home.run("episode", *command)
         assert all(server.tally.asked[key] == 1 for key in answered), "what was answered is not asked again"
-    episodes = list(read_episodes(tmp_path / "home" / "episodes" / "penguins.jsonl"))
+    episodes = list(read_episodes(file_of(tmp_path / "home" / "episodes", "penguins")))
     assert [each.verdict.verdict for each in episodes] == ["verified"] * 6
 
 

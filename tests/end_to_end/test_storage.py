@@ -183,7 +183,8 @@ def test_a_night_goes_on_with_what_another_host_has_downloaded_and_asked(
 
     said = other.run("nightly", *options)
     assert "of 1 questions verified; datasets: 1 worked on." in said, "the other night asks what is left, and no more"
-    for path in ("datasets/sales/data.csv", "datasets/sales/dataset.json", "questions/sales.jsonl"):
+    questions = file_of(one.path / "questions", "sales").relative_to(one.path)
+    for path in ("datasets/sales/data.csv", "datasets/sales/dataset.json", questions):
         assert (other.path / path).read_bytes() == (one.path / path).read_bytes()
     first, all_of_them = (
         {each.episode_id for each in read_episodes(file_of(home.path / "episodes", "sales"))} for home in (one, other)

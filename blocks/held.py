@@ -67,11 +67,10 @@ class FileLock(Closing):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException as error:
+            if not locked(self._fd):
+                raise Busy(f"Another run has {path}.", "Wait for its end.")
+        except BaseException:
             self.close()
-            if isinstance(error, BlockingIOError):
-                raise Busy(f"Another run has {path}.", "Wait for its end.") from error
             raise
 
     def close(self) -> None:
@@ -79,6 +78,23 @@ class FileLock(Closing):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def locked(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Lock an open file, unless another process has it locked; whether it is this process's now.
+
+    Args:
+        handle: The file.
+        kind: `fcntl.LOCK_EX`, or `fcntl.LOCK_SH` for a lock that several may have.
+
+    Raises:
+        OSError: Its file system knows no locks.
+    """
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

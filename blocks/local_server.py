@@ -31,7 +31,7 @@ from blocks import server_keeper, server_record
 from blocks.errors import UserError
 from blocks.interrupts import Told, check_signals, give_up
 from blocks.sandboxes import owner
-from blocks.server_record import Record, Shelter, stay
+from blocks.server_record import Record, ServerFolder, stay
 from blocks.settings import settings
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class LocalServer:
         self.url = PREFECT_API_URL.value() or ""
         self.started = False
         """Whether this process has started it, rather than found it."""
-        self.shelter = Shelter(settings().home.absolute() / "server")
+        self.folder = ServerFolder(settings().home.absolute() / "server")
         # Where the kernel does not tell when a process began, none is found again.
         self.stays_s = settings().server_ttl if sys.platform == "linux" else 0.0
         self._record: Record | None = None
@@ -101,7 +101,7 @@ class LocalServer:
         if self._error is not None:
             raise UserError(
                 f"The local Prefect server did not start: {self._error}.",
-                f"Look into {self.shelter.log} and at PREFECT_HOME, or start one with `prefect server start` and set"
+                f"Look into {self.folder.log} and at PREFECT_HOME, or start one with `prefect server start` and set"
                 " PREFECT_API_URL.",
             ) from self._error
         if self._record is not None:
@@ -123,7 +123,7 @@ class LocalServer:
             stay(handle, self.stays_s)  # Of those that used it at once, the one that ends last has the last word.
             os.close(handle)
         else:
-            self.shelter.end_if_idle(self._record, handle)
+            self.folder.end_if_idle(self._record, handle)
 
     def _prepare(self) -> None:
         try:
@@ -143,21 +143,21 @@ class LocalServer:
         """End the command when the server has died: Prefect would ask it again for many minutes."""
         while self._handle is not None:
             if owner.standing(record.keeper) == "gone":
-                give_up(f"The local Prefect server has ended in the middle of the run; {self.shelter.log} may say why.")
+                give_up(f"The local Prefect server has ended in the middle of the run; {self.folder.log} may say why.")
                 return
             time.sleep(_WATCH_S)
 
     def _take(self, environ: dict[str, str], made_of: str) -> None:
         """Become a user of the home's server, or start it."""
-        with self.shelter.alone():
-            found = self.shelter.record()
-            if found is not None and found.made_of == made_of and (handle := self.shelter.use(found)) is not None:
+        with self.folder.alone():
+            found = self.folder.record()
+            if found is not None and found.made_of == made_of and (handle := self.folder.use(found)) is not None:
                 self._record, self._handle, self.started = found, handle, False
             else:
                 auth = f"trigpoint:{secrets.token_hex(24)}"
                 url, command = _command()
                 environ = {**environ, "PREFECT_SERVER_API_AUTH_STRING": auth}
-                self._record, self._handle = self.shelter.start(url, made_of, command, environ, auth)
+                self._record, self._handle = self.folder.start(url, made_of, command, environ, auth)
                 self.started = True
             stay(self._handle, self.stays_s)
 
@@ -167,8 +167,8 @@ class LocalServer:
             raise RuntimeError(self._why_silent())
         log.warning("The local Prefect server at %s does not answer and is replaced.", hung.url)
         self._handle = None
-        with self.shelter.alone():
-            self.shelter.retire(hung, handle)
+        with self.folder.alone():
+            self.folder.retire(hung, handle)
         self._take(environ, made_of)
 
     def _answers(self) -> bool:

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 
 from blocks import server_keeper
 from blocks.frozen import Frozen
+from blocks.held import locked
 from blocks.interrupts import check_signals
 from blocks.sandboxes import owner
 
@@ -48,7 +49,7 @@ class Record(Frozen):
     keeper: str
 
 
-class Shelter:
+class ServerFolder:
     """The folder of a home's server.
 
     Args:
@@ -65,7 +66,7 @@ class Shelter:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(self.folder / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            while not _locked(handle, fcntl.LOCK_EX):
+            while not locked(handle):
                 check_signals()
                 time.sleep(_WAIT_S)
             yield
@@ -94,7 +95,7 @@ class Shelter:
         except OSError:
             return None
         for _ in range(_LOCK_TRIES):
-            if _locked(handle, fcntl.LOCK_SH):
+            if locked(handle, fcntl.LOCK_SH):
                 # Its keeper may have ended it between the two.
                 if self._use_file(record.name).exists():
                     return handle
@@ -134,7 +135,7 @@ class Shelter:
 
     def retire(self, record: Record, handle: int) -> None:
         """Have no further run use a server that hangs: it is ended, unless others wait for it. The file is closed."""
-        alone = _locked(handle, fcntl.LOCK_EX)
+        alone = locked(handle)
         os.close(handle)
         if alone:
             self.end(record)
@@ -143,7 +144,7 @@ class Shelter:
 
     def end_if_idle(self, record: Record, handle: int) -> None:
         """Put a server down so that it ends now, unless somebody else uses it; the file is closed."""
-        alone = _locked(handle, fcntl.LOCK_EX)
+        alone = locked(handle)
         if alone:
             stay(handle, 0)
         os.close(handle)
@@ -179,11 +180,3 @@ def stay(handle: int, seconds: float) -> None:
         seconds: How long.
     """
     os.pwrite(handle, f"{seconds:<32g}".encode(), 0)
-
-
-def _locked(handle: int, kind: int) -> bool:
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -26,6 +26,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import UserError
+from blocks.held import locked
 from blocks.local_server import server_is_temporary
 from blocks.settings import settings
 
@@ -150,10 +151,8 @@ def _inspect(path: Path, *, keep: bool) -> tuple[uuid.UUID | None, bool]:
     except FileNotFoundError:
         return None, False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return None, True
-    else:
+        if not locked(handle):
+            return None, True
         text = os.read(handle, 64).decode()
         if not keep:
             path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.server_record import Shelter
+from blocks.server_record import ServerFolder
 from tests.benchmarks.report import Row, print_table
 from tests.benchmarks.sizes import size
 from tests.support.file_server import rows as table_rows
@@ -60,7 +60,7 @@ def test_starts(tmp_path: Path, prefect_home: Path) -> None:
             seconds.append(time.monotonic() - started)
         help_s = statistics.median(seconds)
         shown.append(Row(f"flows/{flow}.py --help", f"{help_s:.2f} s", f"<= {HELP_S:g} s", help_s <= HELP_S))
-    shelter = Shelter(tmp_path / "home" / "server")
+    server_folder = ServerFolder(tmp_path / "home" / "server")
     try:
         works, verdict = _starts(tmp_path / "home")
         shown.append(Row("first start to work on a dataset (to a first verdict)", f"{works:.1f} ({verdict:.1f}) s"))
@@ -69,8 +69,8 @@ def test_starts(tmp_path: Path, prefect_home: Path) -> None:
         what = "second start to work on a dataset (to a first verdict)"
         shown.append(Row(what, f"{works:.1f} ({verdict:.1f}) s", f"<= {SECOND_S:g} s", works <= SECOND_S))
     finally:
-        if (record := shelter.record()) is not None:
-            shelter.end(record)
+        if (record := server_folder.record()) is not None:
+            server_folder.end(record)
     print_table(f"What a user waits for (medians of {ROUNDS}, idle machine or not)", shown)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from blocks import server_keeper
 from blocks.sandboxes import owner
-from blocks.server_record import Record, Shelter
+from blocks.server_record import Record, ServerFolder
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_home"), pytest.mark.timeout(900)]
@@ -102,16 +102,16 @@ class Run:
 
 
 @pytest.fixture
-def shelter(own_home: Path) -> Iterator[Shelter]:
+def server_folder(own_home: Path) -> Iterator[ServerFolder]:
     """The folder of this test's server, which is ended after it."""
-    shelter = Shelter(own_home / "server")
-    yield shelter
-    if (record := shelter.record()) is not None:
-        shelter.end(record)
+    server_folder = ServerFolder(own_home / "server")
+    yield server_folder
+    if (record := server_folder.record()) is not None:
+        server_folder.end(record)
 
 
-def record_of(shelter: Shelter) -> Record:
-    record = shelter.record()
+def record_of(server_folder: ServerFolder) -> Record:
+    record = server_folder.record()
     assert record is not None
     return record
 
@@ -125,23 +125,23 @@ def has_ended(record: Record, server: psutil.Process) -> bool:
     return owner.owner_is_gone(record.keeper) and not (server.is_running() and server.status() != "zombie")
 
 
-def test_prefect_uses_the_server_and_loads_none_itself(shelter: Shelter) -> None:
+def test_prefect_uses_the_server_and_loads_none_itself(server_folder: ServerFolder) -> None:
     with Run() as run:
         facts = run.facts()
-        record = record_of(shelter)
+        record = record_of(server_folder)
         server = server_of(record)
         assert (facts["runs"], facts["temporary"], facts["started"]) == (["COMPLETED"], True, True)
         assert facts["loaded"] == [], "the server's code costs seconds and belongs to the server's own process"
         assert facts["set"] == facts["url"] == record.url
         assert run.end() == {"after": None}
     assert has_ended(record, server), "with nothing said about its stay in tests it has ended before its run does"
-    assert shelter.record() is None
+    assert server_folder.record() is None
 
 
-def test_the_next_run_finds_it_and_it_ends_when_nobody_has_used_it_for_a_while(shelter: Shelter) -> None:
+def test_the_next_run_finds_it_and_it_ends_when_nobody_has_used_it_for_a_while(server_folder: ServerFolder) -> None:
     with Run(TRIGPOINT_SERVER_TTL=LONG) as first:
         url = first.facts()["url"]
-        record = record_of(shelter)
+        record = record_of(server_folder)
         server = server_of(record)
         with Run(TRIGPOINT_SERVER_TTL=LONG) as second:
             facts = second.facts()
@@ -155,24 +155,24 @@ def test_the_next_run_finds_it_and_it_ends_when_nobody_has_used_it_for_a_while(s
         assert not has_ended(record, server), "it is used, if silently"
         third.end()
     wait_until(lambda: has_ended(record, server))
-    assert shelter.record() is None
-    assert not list(shelter.folder.glob(f"*{server_keeper.USE}"))
+    assert server_folder.record() is None
+    assert not list(server_folder.folder.glob(f"*{server_keeper.USE}"))
 
 
-def test_a_run_that_is_killed_uses_it_no_more(shelter: Shelter) -> None:
+def test_a_run_that_is_killed_uses_it_no_more(server_folder: ServerFolder) -> None:
     with Run() as run:
         run.facts()
-        record = record_of(shelter)
+        record = record_of(server_folder)
         server = server_of(record)
         run.kill()
     wait_until(lambda: has_ended(record, server))
 
 
-def test_a_run_that_outlives_nothing_ends_it_unless_another_uses_it(shelter: Shelter) -> None:
+def test_a_run_that_outlives_nothing_ends_it_unless_another_uses_it(server_folder: ServerFolder) -> None:
     with Run(TRIGPOINT_SERVER_TTL=LONG) as first, Run(TRIGPOINT_SERVER_TTL="0") as second:
         urls = {first.facts()["url"], second.facts()["url"]}
         assert len(urls) == 1, "two that start at once share one"
-        record = record_of(shelter)
+        record = record_of(server_folder)
         server = server_of(record)
         second.end()
         assert not has_ended(record, server)
@@ -183,13 +183,13 @@ def test_a_run_that_outlives_nothing_ends_it_unless_another_uses_it(shelter: She
     assert has_ended(record, server)
 
 
-def test_the_secret_is_the_users_alone_and_stands_nowhere_else(shelter: Shelter) -> None:
+def test_the_secret_is_the_users_alone_and_stands_nowhere_else(server_folder: ServerFolder) -> None:
     with Run() as run:
         url = run.facts()["url"]
-        record = record_of(shelter)
-        path = shelter.folder / server_keeper.RECORD
+        record = record_of(server_folder)
+        path = server_folder.folder / server_keeper.RECORD
         assert path.stat().st_mode & 0o777 == 0o600
-        assert shelter.folder.stat().st_mode & 0o777 == 0o700
+        assert server_folder.folder.stat().st_mode & 0o777 == 0o700
         assert httpx.post(f"{url}/flow_runs/filter", json={}, trust_env=False).status_code == 401
         word = record.auth.partition(":")[2]
         assert len(word) >= 32
@@ -197,7 +197,7 @@ def test_the_secret_is_the_users_alone_and_stands_nowhere_else(shelter: Shelter)
         for process in psutil.process_iter():
             assert word not in " ".join(_command(process))
         run.end()
-        homes = [shelter.folder.parent, Path(os.environ["PREFECT_HOME"])]
+        homes = [server_folder.folder.parent, Path(os.environ["PREFECT_HOME"])]
         holding = [file for home in homes for file in home.rglob("*") if file.is_file() and word in _bytes(file)]
         assert holding == []
 
@@ -214,11 +214,11 @@ def _bytes(path: Path) -> str:
 
 
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_server_that_hangs_or_was_killed_is_replaced(shelter: Shelter, how: signal.Signals) -> None:
+def test_a_server_that_hangs_or_was_killed_is_replaced(server_folder: ServerFolder, how: signal.Signals) -> None:
     with Run(TRIGPOINT_SERVER_TTL=LONG) as first:
         url = first.facts()["url"]
         first.end()
-    record = record_of(shelter)
+    record = record_of(server_folder)
     server = server_of(record)
     server.send_signal(how)
     with Run() as second:
@@ -229,17 +229,17 @@ def test_a_server_that_hangs_or_was_killed_is_replaced(shelter: Shelter, how: si
         second.end()
 
 
-def test_a_process_that_only_has_the_keepers_number_is_neither_trusted_nor_killed(shelter: Shelter) -> None:
+def test_a_process_that_only_has_the_keepers_number_is_neither_trusted_nor_killed(server_folder: ServerFolder) -> None:
     stranger = subprocess.Popen(["sleep", "900"])
     try:
-        shelter.folder.mkdir(mode=0o700, parents=True)
+        server_folder.folder.mkdir(mode=0o700, parents=True)
         tag = owner.owner_tag(stranger.pid).rpartition("/")[0] + "/1"
         record = Record(name="old", url="http://127.0.0.1:1/api", auth="a:b", made_of="x", keeper=tag)
-        path = shelter.folder / server_keeper.RECORD
+        path = server_folder.folder / server_keeper.RECORD
         path.touch(mode=0o600)
         path.write_text(record.model_dump_json())
-        assert shelter.record() is None
-        shelter.end(record)
+        assert server_folder.record() is None
+        server_folder.end(record)
         assert stranger.poll() is None
         with Run() as run:
             assert run.facts()["started"]
@@ -250,22 +250,22 @@ def test_a_process_that_only_has_the_keepers_number_is_neither_trusted_nor_kille
         stranger.wait()
 
 
-def test_a_record_that_others_could_have_written_is_none(shelter: Shelter) -> None:
-    shelter.folder.mkdir(mode=0o700, parents=True)
+def test_a_record_that_others_could_have_written_is_none(server_folder: ServerFolder) -> None:
+    server_folder.folder.mkdir(mode=0o700, parents=True)
     record = Record(name="x", url="http://127.0.0.1:1/api", auth="a:b", made_of="x", keeper=owner.owner_tag())
-    path = shelter.folder / server_keeper.RECORD
+    path = server_folder.folder / server_keeper.RECORD
     path.touch(mode=0o600)
     path.write_text(record.model_dump_json())
-    assert shelter.record() == record
+    assert server_folder.record() == record
     path.chmod(0o644)
-    assert shelter.record() is None
+    assert server_folder.record() is None
     path.unlink()
 
 
-def test_a_server_made_of_something_else_is_left_alone(shelter: Shelter) -> None:
+def test_a_server_made_of_something_else_is_left_alone(server_folder: ServerFolder) -> None:
     with Run(TRIGPOINT_SERVER_TTL=LONG) as first:
         url = first.facts()["url"]
-        record = record_of(shelter)
+        record = record_of(server_folder)
         server = server_of(record)
         with Run(PREFECT_SERVER_API_DEFAULT_LIMIT="150") as second:
             facts = second.facts()
@@ -274,19 +274,21 @@ def test_a_server_made_of_something_else_is_left_alone(shelter: Shelter) -> None
             second.end()
         assert not has_ended(record, server)
         first.end()
-    shelter.end(record)
+    server_folder.end(record)
     wait_until(lambda: has_ended(record, server))
 
 
-def test_a_server_that_cannot_start_is_one_sentence_that_names_its_log(tmp_path: Path, shelter: Shelter) -> None:
+def test_a_server_that_cannot_start_is_one_sentence_that_names_its_log(
+    tmp_path: Path, server_folder: ServerFolder
+) -> None:
     file = tmp_path / "home"
     file.write_text("not a folder")
     with Run(PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{file}/none.db") as run:
         said = str(run.facts()["error"])
         assert run.code == 2
     assert "The local Prefect server did not start: its process has ended" in said
-    assert str(shelter.log) in said
-    assert "unable to open database file" in shelter.log.read_text()
+    assert str(server_folder.log) in said
+    assert "unable to open database file" in server_folder.log.read_text()
 
 
 def test_the_log_is_bounded(tmp_path: Path) -> None:

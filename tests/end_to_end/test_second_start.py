@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from blocks.server_record import Record, Shelter
+from blocks.server_record import Record, ServerFolder
 from tests.support.file_server import rows
 from tests.support.model_server import Answer, ModelServer
 from tests.support.proposing import code_block
@@ -28,13 +28,13 @@ STAYS = "local Prefect server stays 10 minutes"
 
 
 @pytest.fixture
-def shelter(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelter]:
+def server_folder(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerFolder]:
     """The folder of the home's server, which outlives its runs and is ended after the test."""
     monkeypatch.setenv("TRIGPOINT_SERVER_TTL", "600")
-    shelter = Shelter(own_home / "server")
-    yield shelter
-    if (record := shelter.record()) is not None:
-        shelter.end(record)
+    server_folder = ServerFolder(own_home / "server")
+    yield server_folder
+    if (record := server_folder.record()) is not None:
+        server_folder.end(record)
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def states(record: Record) -> list[str]:
 
 
 def test_runs_of_dead_processes_are_closed_by_the_next_and_its_slots_are_free(
-    tmp_path: Path, shelter: Shelter, model: ModelServer
+    tmp_path: Path, server_folder: ServerFolder, model: ModelServer
 ) -> None:
     environment = {**os.environ, "TRIGPOINT_MAX_CONTAINERS": "1", "COLUMNS": "160"}
     with subprocess.Popen(
         command(tmp_path, model), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as killed:
         wait_until(lambda: bool(model.asks) or killed.poll() is not None)
-        record = shelter.record()
+        record = server_folder.record()
         assert record is not None
         assert states(record) == ["RUNNING", "RUNNING"]
         killed.kill()
@@ -80,13 +80,15 @@ def test_runs_of_dead_processes_are_closed_by_the_next_and_its_slots_are_free(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert STAYS not in done.stderr, "it is told once"
-    assert shelter.record() == record, "the same server"
+    assert server_folder.record() == record, "the same server"
     assert states(record) == ["CRASHED", "CRASHED", "COMPLETED", "COMPLETED"]
     said = json.dumps([done.stdout, done.stderr])
     assert record.auth.partition(":")[2] not in said
 
 
-def test_ctrl_c_leaves_the_server_to_the_next_run(tmp_path: Path, shelter: Shelter, model: ModelServer) -> None:
+def test_ctrl_c_leaves_the_server_to_the_next_run(
+    tmp_path: Path, server_folder: ServerFolder, model: ModelServer
+) -> None:
     for _ in range(2):
         asked = len(model.asks)
         with Terminal(command(tmp_path, model), ROOT, {**os.environ, "COLUMNS": "160"}) as terminal:
@@ -94,7 +96,7 @@ def test_ctrl_c_leaves_the_server_to_the_next_run(tmp_path: Path, shelter: Shelt
             terminal.interrupt()
             assert terminal.ended()[0] == 1
             assert "Interrupted." in terminal.text
-    record = shelter.record()
+    record = server_folder.record()
     assert record is not None
     assert set(states(record)) == {"CRASHED"}
     assert terminal.text.count(STAYS) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blocks.server_record import Shelter
+from blocks.server_record import ServerFolder
 from tests.support.answering import answering
 from tests.support.file_server import rows
 from tests.support.machine import leftover_processes
@@ -50,7 +50,7 @@ def test_a_local_server_that_is_killed_ends_its_run(
     environment = {**os.environ, "TRIGPOINT_HOME": str(own_home), "COLUMNS": "120", "TERM": "xterm"}
     with Terminal(command, ROOT, environment) as terminal:
         wait_until(lambda: bool(model.asks) or terminal.process.poll() is not None)
-        record = Shelter(own_home / "server").record()
+        record = ServerFolder(own_home / "server").record()
         assert record is not None, terminal.text
         keeper = psutil.Process(int(record.keeper.split("/")[1]))
         (keeper if killed == "keeper" else keeper.children()[0]).send_signal(signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import statistics
 import sys
 import threading
 import time
@@ -153,7 +154,8 @@ async def test_a_table_that_cannot_be_written_on_the_way_is_told_once(
     held = Held()
     with ModelServer(held) as server:
         running = asyncio.create_task(bench.run(**on(server)))
-        await until(lambda: bool(bench.warnings) and len(bench.lines()) == 3)
+        # There may be other warnings: a busy server's list of models comes too late.
+        await until(lambda: any("results.csv" in each for each in bench.warnings) and len(bench.lines()) == 3)
         bench.output.rmdir()
         held.released = True
         report = await running
@@ -452,7 +454,7 @@ async def test_two_runs_at_once_do_not_write_one_file(bench: Bench) -> None:
 async def test_what_a_run_holds_does_not_grow_with_its_rows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A little of what the benchmark `test_experiment` does with as many rows as one likes."""
     monkeypatch.setattr(refreshing, "PAUSE_S", 3600)  # A table that is being written holds a file now and then.
-    rows = 600
+    rows, apart = 1200, 60
     bench.experiments("provider,model,topic", *(f"mock,m{n % 3},topic {n}" for n in range(rows)))
     seen: list[tuple[int, int, int]] = []
     ended = 0
@@ -460,17 +462,19 @@ async def test_what_a_run_holds_does_not_grow_with_its_rows(bench: Bench, monkey
     def look(result: Result | None) -> None:
         nonlocal ended
         ended += 1
-        if ended % 120 == 0:
+        if ended % apart == 0:
             gc.collect()
             seen.append((sys.getallocatedblocks(), process.num_fds(), len(asyncio.all_tasks())))
 
     process = psutil.Process()
     report = await bench.run(look, mock_concurrency=20)
     assert report.ok == rows
-    (first, files, _), *others = seen
-    grown = max(each[0] for each in others) - first
-    assert grown < 480 * 3, "a result alone, kept for each row, would be dozens of objects"
-    assert {each[1] for each in others} == {files}
+    blocks = [each[0] for each in seen]
+    third = len(blocks) // 3
+    # One look finds a thousand more or less, by where the calls under way stand; their medians do not.
+    grown = statistics.median(blocks[-third:]) - statistics.median(blocks[:third])
+    assert grown < (len(blocks) - third) * apart * 3, "a result alone, kept for each row, would be dozens of objects"
+    assert len({each[1] for each in seen}) == 1
     assert max(each[2] for each in seen) <= 20 + 6, "workers and a few of the run itself"
 
 

@@ -47,7 +47,6 @@ _HANGS_S: Final = 20.0
 _OF_CLIENTS: Final = {
     "PREFECT_API_URL",
     "PREFECT_API_AUTH_STRING",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL",
     "PREFECT_RESULTS_LOCAL_STORAGE_PATH",
 }
 """Settings that make no other server."""
@@ -225,7 +224,10 @@ def _environment() -> dict[str, str]:
     marks = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     # A type of block is registered when the first of it is saved; all of them at every start take a second or two.
     marks["PREFECT_SERVER_API_BLOCKS_REGISTER_ON_START"] = "0"
-    return {**os.environ, **configured, **marks}
+    environ = {**os.environ, **configured, **marks}
+    # The console of a server is its log, which a client that keeps its own console quiet may be referred to.
+    environ.pop("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", None)
+    return environ
 
 
 def _made_of(environ: dict[str, str]) -> str:

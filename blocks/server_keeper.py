@@ -49,7 +49,8 @@ def main(arguments: list[str]) -> int:
     # The lock is held by now, unless the server ended by itself: a run that comes too late finds no record.
     _forget(folder, name)
     _end(server)
-    pump.join(1.0)
+    # Until its last word is written; a child of the server that lives on may hold the other end.
+    pump.join(_GRACE_S)
     return 0
 
 

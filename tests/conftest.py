@@ -147,7 +147,17 @@ def _lacking(marker: str) -> str | None:
 
 
 @pytest.fixture(autouse=True)
-def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_environment() -> Iterator[None]:
+    """What a command in this process sets in its environment does not reach the next test."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def own_home(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A TRIGPOINT_HOME that no other test sees, made by whoever writes there first; settings are read anew."""
     home = Path(os.environ[RUN_FOLDER]) / "homes" / f"{os.getpid()}-{next(_home_numbers)}"
     monkeypatch.setenv("TRIGPOINT_HOME", str(home))

@@ -20,6 +20,7 @@ from tests.support.model_answers import Answer, Ask
 from tests.support.model_server import ModelServer
 from tests.support.past import half_an_hour_ago
 from tests.support.prefect_server import PrefectServer, ask_server
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1500)]
 
@@ -51,16 +52,22 @@ class Shell:
 
     def begin(self, table: str) -> tuple[subprocess.Popen[bytes], str]:
         """A run that waits for the model; its process and its id."""
-        asked = len(self._model.asks)
         given = ["--questions", str(self._folder / "q.jsonl"), "--model", "scripted", "--base-url"]
         given += [self._model.base_url, "--runtime", "process"]
         process = subprocess.Popen(
             [sys.executable, "flows/episode.py", str(self._folder / f"{table}.csv"), *given], cwd=ROOT,
             env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self._model.wait_for_asks(asked + 1)
-        body = {"flows": {"name": {"any_": ["episode"]}}, "sort": "START_TIME_DESC", "limit": 1}
-        return process, self._ask("POST", "/flow_runs/filter", body)[0]["id"]
+        # Its own run: one before it may still be sending more of its attempts.
+        wait_until(lambda: bool(self._running(table)))
+        self._model.wait_for_asks(1)
+        return process, self._running(table)[0]
+
+    def _running(self, table: str) -> list[str]:
+        """Ids of the runs of a table that have begun."""
+        body = {"flows": {"name": {"any_": ["episode"]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+        found = self._ask("POST", "/flow_runs/filter", body)
+        return [run["id"] for run in found if f"{table}.csv" in json.dumps(run["parameters"])]
 
     def upkeep(self, *arguments: str) -> str:
         """`python flows/upkeep.py`, which must succeed."""
@@ -108,7 +115,7 @@ def test_a_run_is_stopped_and_one_that_was_killed_is_found_beside_a_living_one(
         assert "nothing to do" in shell.upkeep()
 
         assert "its process ended" in shell.upkeep("--stop", run, "--grace", "3")
-        assert stopped.wait(timeout=60) != 0
+        assert stopped.wait(timeout=600) != 0
         time.sleep(2)  # What the dying process still had to say.
         assert shell.state(run)[0] == "CANCELLED"
     finally:

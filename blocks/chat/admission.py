@@ -131,12 +131,12 @@ class Traffic:
             self._gate.limits = self._rules.limits.tightened(told)
 
     async def close(self) -> None:
-        """Returns when all that came back is entered."""
+        """Returns when all that came back is entered; may be called again."""
         if self._gate is not None and not self._journal.closed:
             await finished(self._journal.soon(lambda _: None))
+        # They are kept here for calls that outlive the client.
         for model in self._adaptives:
             give_back_adaptive(self._endpoint.account, model, self)
-        self._adaptives = {}
 
     def cost(self, usage: Usage, model: str) -> Usage:
         """With what it cost."""

@@ -35,6 +35,7 @@ from blocks.chat.orders import NOBODY, Broken, Desk, Go, Order, Origin, Return, 
 from blocks.chat.patience import asked, closed
 from blocks.chat.prices import Price, priced
 from blocks.chat.retry import RetryPolicy
+from blocks.plurals import several
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +261,7 @@ def _spent(it: Spent) -> BudgetSpent:
     dollars = f", US$ {it.spent.nanodollars / 1e9:,.4f}" if it.spent.nanodollars else ""
     return BudgetSpent(
         f"The budget of {what} is spent: the next call might pass {it.cap}"
-        f" (spent: {it.spent.requests:,} requests, {it.spent.tokens:,} tokens{dollars}).",
+        f" (spent: {several(it.spent.requests, 'request')}, {several(it.spent.tokens, 'token')}{dollars}).",
         "Raise the budget, or run again tomorrow: what was answered is kept.",
     )
 

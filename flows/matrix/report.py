@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from flows.matrix.records import Result
 
 MOST_SAMPLED = 10_000
@@ -86,7 +87,7 @@ class ExperimentReport(Frozen):
         parts += [f"{self.error} failed"] if self.error else []
         left = self.rows - self.ok - self.warning - self.error
         parts += [f"{left} open"] if left else []
-        return f"{self.rows} rows: {', '.join(parts)}"
+        return f"{several(self.rows, 'row')}: {', '.join(parts)}"
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for a table artifact."""

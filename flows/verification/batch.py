@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from blocks.plurals import were
 from blocks.sandboxes.reading import ReadingRules
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
@@ -113,8 +114,8 @@ def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], ho
 def _left_out(file: Path, ids: Sequence[str]) -> str:
     """Of questions about another table; three are named, the others counted."""
     named = ", ".join(ids[:3]) + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")
-    were = "was" if len(ids) == 1 else "were"
-    return f"{file}: {named} {were} made for another dataset, an earlier state of it, or other rules for reading it."
+    made = f"{were(len(ids))} made for another dataset, an earlier state of it, or other rules for reading it"
+    return f"{file}: {named} {made}."
 
 
 def plan_questions(

@@ -245,9 +245,9 @@ def test_money_needs_the_price_of_each_model_that_it_caps() -> None:
     [
         (
             BudgetPlan(run=Caps(requests=1)),
-            "of this run is spent: the next call might pass 1 requests (spent: 1 requests",
+            "of this run is spent: the next call might pass 1 request (spent: 1 request,",
         ),
-        (BudgetPlan(day=Caps(requests=1)), "of today (UTC) is spent: the next call might pass 1 requests"),
+        (BudgetPlan(day=Caps(requests=1)), "of today (UTC) is spent: the next call might pass 1 request"),
         (BudgetPlan(models={MODEL: Caps(requests=1)}), "of this model today (UTC) is spent"),
     ],
 )

@@ -14,7 +14,7 @@ from flows.questions.records import Question
 from flows.tables.dataset import NO_RULES, Dataset, read_dataset, slug_of, with_distinct_slugs
 from flows.tables.opening import Table
 from flows.verification.former import former_files
-from flows.verification.prompts import Task
+from flows.verification.prompts import Task, system_prompt
 from flows.verification.records import EpisodePlan
 from flows.verification.solving import SolveConfig
 
@@ -133,13 +133,15 @@ def plan_questions(
         config: How.
         endpoint: Where the model is, as the client names it.
     """
+    tasks = [Task(question, table.dataset, table.profile) for question in questions]
+    system = system_prompt(tasks[0], config.trace) if tasks else ""
     return [
         (
-            question,
+            task.question,
             EpisodePlan.of(
-                Task(question, table.dataset, table.profile), config.trace, config.rule, endpoint=endpoint,
-                image_digest=table.image_digest, limits=table.limits, program_timeout_s=config.program_timeout_s,
+                task, config.trace, config.rule, endpoint=endpoint, image_digest=table.image_digest,
+                limits=table.limits, program_timeout_s=config.program_timeout_s, system=system,
             ),
         )
-        for question in questions
+        for task in tasks
     ]  # fmt: skip

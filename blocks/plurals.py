@@ -16,3 +16,8 @@ def times(count: int) -> str:
 def were(count: int) -> str:
     """What a count is followed by: `was`, `were`."""
     return "was" if count == 1 else "were"
+
+
+def are(count: int) -> str:
+    """What a count is followed by: `is`, `are`."""
+    return "is" if count == 1 else "are"

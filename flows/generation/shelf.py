@@ -15,7 +15,7 @@ from blocks.errors import UserError
 from blocks.frozen import Frozen
 from blocks.held import FileLock, briefly
 from blocks.newer import newer_in, newer_words
-from blocks.plurals import several, were
+from blocks.plurals import are, several, were
 from blocks.replaced import replacing
 from flows.generation.recipes import Batch
 from flows.questions.files import QuestionFile, QuestionFileError, read_questions
@@ -282,7 +282,7 @@ def made_by_other_rules(home: Path, dataset: Dataset) -> list[str]:
                 file = path.name.removesuffix(".report.json") + ".jsonl"
                 told.append(
                     f"{several(made, 'question')} in {file} {were(made)} made by other rules for reading it, and"
-                    f" {'is' if made == 1 else 'are'} not asked."
+                    f" {are(made)} not asked."
                 )
     return told
 

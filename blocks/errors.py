@@ -21,6 +21,11 @@ class TrigpointError(Exception):
         return f"{self.message} {self.remedy}".strip()
 
 
+def words_of(error: Exception) -> str:
+    """An error that nobody foresaw on one line: its type, and what it says of itself."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no more is known'}"
+
+
 class UserError(TrigpointError):
     """A mistake the user can mend: shown as one sentence with the remedy, never as a traceback."""
 

@@ -35,6 +35,7 @@ from blocks.chat.orders import NOBODY, Broken, Desk, Go, Order, Origin, Return, 
 from blocks.chat.patience import asked, closed
 from blocks.chat.prices import Price, priced
 from blocks.chat.retry import RetryPolicy
+from blocks.plurals import several
 
 log = logging.getLogger(__name__)
 
@@ -131,12 +132,12 @@ class Traffic:
             self._gate.limits = self._rules.limits.tightened(told)
 
     async def close(self) -> None:
-        """Returns when all that came back is entered."""
+        """Returns when all that came back is entered; may be called again."""
         if self._gate is not None and not self._journal.closed:
             await finished(self._journal.soon(lambda _: None))
+        # They are kept here for calls that outlive the client.
         for model in self._adaptives:
             give_back_adaptive(self._endpoint.account, model, self)
-        self._adaptives = {}
 
     def cost(self, usage: Usage, model: str) -> Usage:
         """With what it cost."""
@@ -260,7 +261,7 @@ def _spent(it: Spent) -> BudgetSpent:
     dollars = f", US$ {it.spent.nanodollars / 1e9:,.4f}" if it.spent.nanodollars else ""
     return BudgetSpent(
         f"The budget of {what} is spent: the next call might pass {it.cap}"
-        f" (spent: {it.spent.requests:,} requests, {it.spent.tokens:,} tokens{dollars}).",
+        f" (spent: {several(it.spent.requests, 'request')}, {several(it.spent.tokens, 'token')}{dollars}).",
         "Raise the budget, or run again tomorrow: what was answered is kept.",
     )
 

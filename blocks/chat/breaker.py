@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 FAILURES = frozenset({"rate_limited", "server_failure", "timeout", "connection_lost", "unreachable", "malformed_reply"})
 """Outcomes that say the model is not there; any other one, a refusal for instance, says that it is."""
-SPEAKS_NOT = frozenset({"cancelled", "unsent", "lost"})
-"""Outcomes that say nothing about the model."""
+SPEAKS_NOT = frozenset({"cancelled", "unsent", "lost", "request_too_large"})
+"""Outcomes that say nothing about the model: what is too large is mostly refused by a proxy before it."""
 
 CALLS = 5
 """Of so many calls at least must there have been requests in the last minute: one that always fails proves nothing."""

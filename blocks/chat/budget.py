@@ -14,6 +14,7 @@ from pydantic import Field
 from blocks.chat.models import Usage
 from blocks.chat.prices import Price
 from blocks.frozen import Frozen
+from blocks.plurals import several
 
 NANO = 1_000_000_000
 
@@ -40,9 +41,9 @@ class Caps(Frozen):
     def passed(self, spent: Amount) -> str:
         """The first cap that an amount passes, in words; empty: none."""
         if self.requests is not None and spent.requests > self.requests:
-            return f"{self.requests:,} requests"
+            return several(self.requests, "request")
         if self.tokens is not None and spent.tokens > self.tokens:
-            return f"{self.tokens:,} tokens"
+            return several(self.tokens, "token")
         if self.usd is not None and spent.nanodollars > nanodollars(self.usd):
             return f"US$ {self.usd:,g}"
         return ""

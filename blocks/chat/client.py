@@ -27,6 +27,7 @@ from blocks.chat.quoting import quoted, shortened
 from blocks.chat.records import JournalRecord
 from blocks.chat.retry import RetryPolicy, persist
 from blocks.chat.transport import Exchange
+from blocks.plurals import several
 
 log = logging.getLogger(__name__)
 
@@ -252,6 +253,6 @@ class ModelClient:
         line = line if len(line) <= 100 else line[:99] + "…"
         return MissingFromJournal(
             f"Offline, and no journal has the reply of {request.model} at {self.endpoint.id} to call {call.key[:12]}"
-            f" ({len(request.messages)} messages, sample {request.sample_index}, about '{line}').",
+            f" ({several(len(request.messages), 'message')}, sample {request.sample_index}, about '{line}').",
             "Run once without offline mode to record it, or name the journal that holds it.",
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from blocks.chat.counts import told_count
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import (
     BadRequest,
@@ -26,12 +27,9 @@ from blocks.chat.errors import (
     WrongKey,
 )
 from blocks.chat.overflows import Told, overflow
-from blocks.chat.quoting import quoted, shortened
+from blocks.chat.quoting import READ_CHARS, quoted, shortened
 from blocks.chat.refusals import IMAGE, RATE, larger_than_any_rate, output_cap, says_body, says_output_cap
 from blocks.chat.waits import server_wait
-
-READ_CHARS = 20_000
-"""How much of an error body is looked at."""
 
 _NO_CREDIT = re.compile(
     r"insufficient[_ ](?:quota|credits?|funds|balance)|key limit exceeded|billing[_ ]hard[_ ]limit"
@@ -118,7 +116,7 @@ def _read(status: int, headers: Mapping[str, str], text: str, endpoint: Endpoint
     return Complaint(
         status=status,
         text=read,
-        detail=shortened((" ".join(shown) or text)[:READ_CHARS]),
+        detail=shortened(" ".join(shown) or text),
         body=fields,
         endpoint=endpoint,
         model=model,
@@ -128,7 +126,7 @@ def _read(status: int, headers: Mapping[str, str], text: str, endpoint: Endpoint
 
 def _context(it: Complaint) -> ChatError:
     told = overflow(it.text) or Told()
-    window, asked = (_whole(it.body.get(name)) for name in ("n_ctx", "n_prompt_tokens"))
+    window, asked = (told_count(it.body.get(name)) for name in ("n_ctx", "n_prompt_tokens"))
     window, asked = window or told.window, asked or told.asked or told.prompt
     room = window - told.prompt if window and told.prompt else 0
     lower = f", or a max_tokens of at most {room}" if room > 0 else ""
@@ -216,14 +214,6 @@ def _bad_request(it: Complaint) -> ChatError:
     return BadRequest(message, status=it.status, detail=it.detail)
 
 
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _says(pattern: re.Pattern[str], *statuses: int) -> Callable[[Complaint], bool]:
-    return lambda it: it.status in statuses and pattern.search(it.text) is not None
-
-
 def _tells(of: Callable[[str], object], *statuses: int) -> Callable[[Complaint], bool]:
     return lambda it: it.status in statuses and bool(of(it.text))
 
@@ -238,7 +228,7 @@ Rule = tuple[Callable[[Complaint], bool], Callable[[Complaint], ChatError]]
 RULES: tuple[Rule, ...] = (
     (_is(401), _wrong_key),
     (_is(402), _no_credit),
-    (_says(_NO_CREDIT, 400, 403, 429), _no_credit),
+    (_tells(_NO_CREDIT.search, 400, 403, 429), _no_credit),
     (_tells(larger_than_any_rate, 400, 413, 422, 429), _too_large),
     (_is(429), _limited),
     (_tells(RATE.search, 400, 403, 413, 422, 500, 502, 503), _limited),
@@ -249,10 +239,10 @@ RULES: tuple[Rule, ...] = (
     (_tells(says_body, 400, 422), _too_large),
     (_is(413), _too_large),
     (_is(451), _refused),
-    (_says(_FILTER, 400, 403), _refused),
-    (_says(_BAD_KEY, 400, 403), _wrong_key),
+    (_tells(_FILTER.search, 400, 403), _refused),
+    (_tells(_BAD_KEY.search, 400, 403), _wrong_key),
     (_is(403), _no_access),
-    (_says(_NO_MODEL, 400, 404, 422), _no_model),
+    (_tells(_NO_MODEL.search, 400, 404, 422), _no_model),
     (lambda it: it.status in (404, 405, 410) or 300 <= it.status < 400, _no_api),
     (_is(408), _timeout),
     (lambda it: it.status in (409, 425) or it.status >= 500, _failed),

@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from blocks.chat.counts import written_count
 from blocks.chat.models import ChatRequest
 from blocks.frozen import Frozen
 
@@ -73,14 +74,9 @@ def worst_case(request: ChatRequest) -> tuple[int, int | None]:
 def learnt(headers: Mapping[str, str]) -> Limits:
     """The limits a reply tells of; what is no whole number is as if it were not there."""
     return Limits(
-        requests_per_minute=_whole(headers.get("x-ratelimit-limit-requests")),
-        tokens_per_minute=_whole(headers.get("x-ratelimit-limit-tokens")),
+        requests_per_minute=written_count(headers.get("x-ratelimit-limit-requests", "")) or None,
+        tokens_per_minute=written_count(headers.get("x-ratelimit-limit-tokens", "")) or None,
     )
-
-
-def _whole(text: str | None) -> int | None:
-    text = (text or "").strip()
-    return int(text) if text.isdecimal() and text.isascii() and int(text[:18]) > 0 else None
 
 
 def _least(one: int | None, other: int | None) -> int | None:

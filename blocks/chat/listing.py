@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from blocks.chat.counts import told_count, written_count
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import MalformedReply
 from blocks.chat.faults import fault
@@ -47,11 +48,11 @@ async def ollama_window(endpoint: Endpoint, model: str, *, trust_proxy: bool = F
     body = await _look_up(endpoint, "/show", {"model": model}, trust_proxy, model)
     for line in str(body.get("parameters") or "").splitlines():
         name, _, value = line.strip().partition(" ")
-        if name == "num_ctx" and value.strip().isdigit():
-            return int(value)
+        if name == "num_ctx" and (window := written_count(value)) is not None:
+            return window
     info = body.get("model_info")
     facts = info if isinstance(info, dict) else {}
-    return next((_count(value) for name, value in facts.items() if name.endswith(".context_length")), None)
+    return next((told_count(value) for name, value in facts.items() if name.endswith(".context_length")), None)
 
 
 async def _look_up(
@@ -90,9 +91,9 @@ def _openai(entry: Mapping[str, Any]) -> ListedModel | None:
     if not isinstance(entry.get("id"), str):
         return None
     meta = entry.get("meta")
-    windows = [_count(entry.get(name)) for name in _WINDOWS]
+    windows = [told_count(entry.get(name)) for name in _WINDOWS]
     # llama.cpp says what the model was trained for; what it was started with it tells nobody here.
-    windows += [_count(meta.get("n_ctx")), _count(meta.get("n_ctx_train"))] if isinstance(meta, dict) else []
+    windows += [told_count(meta.get("n_ctx")), told_count(meta.get("n_ctx_train"))] if isinstance(meta, dict) else []
     pricing = entry.get("pricing")
     prices = pricing if isinstance(pricing, dict) else {}
     return ListedModel(
@@ -110,10 +111,6 @@ def _ollama(entry: Mapping[str, Any]) -> ListedModel | None:
     fields = details if isinstance(details, dict) else {}
     about = " ".join(str(fields[key]) for key in ("parameter_size", "quantization_level") if fields.get(key))
     return ListedModel(id=name, about=about) if isinstance(name, str) else None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _price(value: Any) -> float | None:

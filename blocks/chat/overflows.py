@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from blocks.chat.counts import written_count
+
 
 def _named(pattern: str) -> re.Pattern[str]:
     """A pattern in which `{window}`, `{asked}`, `{prompt}` and `{n}` stand for numbers."""
@@ -133,12 +135,6 @@ OVERFLOWS: tuple[Overflow, ...] = (
         Told(131_000, 132_784),
     ),
     Overflow(
-        "Groq",
-        r"reduce the length of the (?:input )?(?:messages|prompt)(?: or completion)?",
-        "Please reduce the length of the messages or completion.",
-        code="context_length_exceeded",
-    ),
-    Overflow(
         "DeepSeek",
         r"maximum context length is {window} tokens.{0,40}you requested {asked} tokens",
         "This model's maximum context length is 65536 tokens. However, you requested 71234 tokens (63042 in the"
@@ -207,9 +203,9 @@ OVERFLOWS: tuple[Overflow, ...] = (
     Overflow(
         "vLLM, messages and completion",
         r"maximum context length is {window} tokens.{0,60}your request has {prompt} input tokens",
-        "'max_tokens' or 'max_completion_tokens' is too large: 8000. This model's maximum context length is 32768"
-        " tokens and your request has 25201 input tokens (8000 > 32768 - 25201).",
-        Told(32_768, None, 25_201),
+        "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. Please reduce"
+        " the length of the input messages.",
+        Told(4096, None, 5000),
     ),
     Overflow(
         "vLLM, prompt",
@@ -327,14 +323,20 @@ OVERFLOWS: tuple[Overflow, ...] = (
         Told(32_768, 32_769),
     ),
     Overflow(
-        "others, by their code",
-        r"context[_ ](?:length|window|size)[_ ]exceeded|exceed_context_size|context_window_exceeded",
-        "context_length_exceeded: the request is too big for this model",
-    ),
-    Overflow(
         "others, by a length",
         r"max(?:imum)? context (?:size|length)(?: is| of|:)?(?: \(?{window})?",
         "You exceeded the maximum context length for this model of 128000.",
+    ),
+    Overflow(
+        "Groq",
+        r"reduce the length of the (?:input )?(?:messages|prompt)(?: or completion)?",
+        "Please reduce the length of the messages or completion.",
+        code="context_length_exceeded",
+    ),
+    Overflow(
+        "others, by their code",
+        r"context[_ ](?:length|window|size)[_ ]exceeded|exceed_context_size|context_window_exceeded",
+        "context_length_exceeded: the request is too big for this model",
     ),
     Overflow(
         "others, in general words",
@@ -354,6 +356,5 @@ def overflow(text: str) -> Told | None:
     """
     for row in OVERFLOWS:
         if found := row.pattern.search(text):
-            numbers = {name: int(value.replace(",", "")) for name, value in found.groupdict().items() if value}
-            return Told(**numbers)
+            return Told(**{name: written_count(value.replace(",", "")) for name, value in found.groupdict("").items()})
     return None

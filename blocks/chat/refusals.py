@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from blocks.chat.counts import written_count
+
 RATE = re.compile(
     r"rate[_ -]?limit(?:s|ed|ing)?[_ ](?:reached|exceeded|error)|exceeded (?:token |your |the |call )*rate limit"
     r"|(?:tokens|requests)[_ ]per[_ ](?:second|minute|min|hour|day)|too many requests|throttl"
@@ -120,7 +122,8 @@ def output_cap(text: str) -> int | None:
     """The most tokens an answer may have, where a known message says that more were asked for; else None."""
     for row, words in _CAPS:
         if found := words.search(text):
-            return int(found[1].replace(",", "")) - row.exclusive
+            most = written_count(found[1].replace(",", ""))
+            return None if most is None else most - row.exclusive
     return None
 
 
@@ -137,8 +140,8 @@ def larger_than_any_rate(text: str) -> bool:
     if RATE.search(text) is None:
         return False
     if shares := _SHARES.search(text):
-        limit, requested = (int(shares[group].replace(",", "")) for group in (1, 2))
-        return requested > limit
+        limit, requested = (written_count(shares[group].replace(",", "")) for group in (1, 2))
+        return limit is not None and requested is not None and requested > limit
     return "request too large" in text.lower()
 
 

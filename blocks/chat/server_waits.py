@@ -10,11 +10,18 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from blocks.chat.backends import insert_into
 from blocks.chat.orders import Desk, Return
 from blocks.chat.schema import waits
+
+_ANSWERED = delete(waits).where(
+    waits.c.account == bindparam("of_account"),
+    waits.c.asked_model == bindparam("of_model"),
+    # An answer to what was sent before says nothing of the wait.
+    waits.c.since < bindparam("sent"),
+)
 
 
 class KeptWait(NamedTuple):
@@ -36,28 +43,27 @@ def enter(connection: Connection, desk: Desk, returns: Iterable[tuple[Return, fl
         returns: What came back, with the time at which it was sent.
         now: By the store's clock.
     """
-    known: dict[str, float] | None = None
+    answered: dict[str, float] = {}
+    asked: list[dict[str, object]] = []
     for back, sent in returns:
         if back.closing is not None:
-            row = {
-                "account": desk.account,
-                "asked_model": back.model,
-                "endpoint": desk.endpoint,
-                "since": now,
-                "until": now + back.closing.seconds,
-                "said": back.closing.said,
-            }
-            connection.execute(_put(connection.dialect.name), row)
-            known = None
+            asked.append(
+                {
+                    "account": desk.account,
+                    "asked_model": back.model,
+                    "endpoint": desk.endpoint,
+                    "since": now,
+                    "until": now + back.closing.seconds,
+                    "said": back.closing.said,
+                }
+            )
         elif back.outcome == "ok":
-            if known is None:
-                of_account = select(waits.c.asked_model, waits.c.since).where(waits.c.account == desk.account)
-                known = {row.asked_model: row.since for row in connection.execute(of_account)}
-            # An answer to what was sent before says nothing of the wait.
-            if sent > known.get(back.model, float("inf")):
-                mine = (waits.c.account == desk.account) & (waits.c.asked_model == back.model)
-                connection.execute(delete(waits).where(mine))
-                del known[back.model]
+            answered[back.model] = max(sent, answered.get(back.model, sent))
+    if answered:
+        rows = [{"of_account": desk.account, "of_model": model, "sent": sent} for model, sent in answered.items()]
+        connection.execute(_ANSWERED, rows)
+    for row in asked:
+        connection.execute(_put(connection.dialect.name), row)
 
 
 def standing_waits(connection: Connection, now: float) -> list[KeptWait]:

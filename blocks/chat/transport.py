@@ -20,11 +20,11 @@ from pydantic_core import to_json
 
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import ChatTimeout, ConnectionLost, MalformedReply, UnreachableEndpoint
+from blocks.chat.quoting import MASK
 from blocks.proxies import spare_loopback
 
 MAX_BODY_BYTES = 64 * 2**20
 CONNECT_TIMEOUT_S = 15.0
-REDACTED = "***"
 HEADERS = {
     "User-Agent": "trigpoint",
     "Accept": "application/json",
@@ -276,5 +276,5 @@ def _struck(text: str, endpoint: Endpoint) -> str:
     """The text without the endpoint's secrets, which some servers repeat in their errors."""
     for secret in endpoint.secrets:
         if secret in text:
-            text = text.replace(secret, REDACTED)
+            text = text.replace(secret, MASK)
     return text

@@ -23,7 +23,7 @@ MOST_S = 366 * 86_400.0
 """What is longer is taken for this: nobody waits for it, and clocks can count it."""
 
 
-def server_wait(headers: Mapping[str, str], now: float | None = None, *, refused: bool = True) -> float | None:
+def server_wait(headers: Mapping[str, str], now: float | None = None, *, refused: bool) -> float | None:
     """Seconds to wait before the next call, or None when the server does not say.
 
     Retry-After counts first; then the reset of the limit that is used up, whatever its name

@@ -312,7 +312,7 @@ def _failure(what: str, response: requests.Response | None) -> SourceError:
     status = response.status_code if response is not None else 0
     if response is not None and status in _AGAIN:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Interrupted(f"{what}: Kaggle answered {status}.", server_wait(headers))
+        return Interrupted(f"{what}: Kaggle answered {status}.", server_wait(headers, refused=status == 429))
     if status in (401, 403):
         return SourceError(
             f"{what}: Kaggle answered {status}.",

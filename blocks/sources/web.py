@@ -199,7 +199,7 @@ class _Transfer:
             self._part.discard()
             raise Interrupted(f"{self._what} has changed.")
         if status in _AGAIN:
-            raise Interrupted(f"{self._what} answered {status}.", server_wait(response.headers))
+            raise Interrupted(f"{self._what} answered {status}.", server_wait(response.headers, refused=status == 429))
         if status not in (200, 206):
             remedy = "Check that you may read it." if status in (401, 403) else "Check the address."
             raise SourceError(f"{self._what} answered {status} {response.reason_phrase}".rstrip() + ".", remedy)

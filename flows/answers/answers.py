@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from flows.answers.nodes import (
@@ -61,6 +62,16 @@ class Answer:
     def kind(self) -> Kind:
         """The kind of value: none, bool, int, float, string, date, datetime, duration, list, set, mapping, table."""
         return self.node.kind
+
+    @cached_property
+    def comparable(self) -> bool:
+        """Whether everything in the value can be compared."""
+        return is_comparable(self.node)
+
+    @cached_property
+    def flaw(self) -> str:
+        """What the value holds that is no result, see `nodes.unsound`."""
+        return unsound(self.node)
 
     @property
     def usable(self) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 from flows.answers.answers import Answer, render
 from flows.answers.folding import fold_label
@@ -25,10 +26,8 @@ from flows.answers.nodes import (
     Text,
     canonical,
     holds_gap,
-    is_comparable,
     is_nan,
     render_node,
-    unsound,
     with_article,
 )
 from flows.answers.signatures import key_text, moment_text, order, signature
@@ -74,9 +73,9 @@ def compare(a: Answer, b: Answer, spec: AnswerSpec, *, accept: Tier = "tolerance
         spec: What the question asks for: type, decimals, case, order of rows.
         accept: The loosest tier that counts as equal.
     """
-    if not (is_comparable(a.node) and is_comparable(b.node)):
+    if not (a.comparable and b.comparable):
         return Comparison(False, "none", "An object that has no comparable value equals nothing.")
-    if problem := _verifies_nothing(a.node, b.node):
+    if problem := _verifies_nothing(a, b):
         return Comparison(False, "none", problem)
     # One order for both directions: the outcome cannot depend on which answer came first.
     first, second = sorted((a, b), key=lambda answer: answer.canonical)
@@ -104,12 +103,12 @@ def _outcome(tier: Tier, accept: Tier, a: Answer, b: Answer, why: str) -> Compar
     return Comparison(False, tier, why or f"{render(a, 60)} and {render(b, 60)} match at no tier closer than {tier}.")
 
 
-def _verifies_nothing(a: Node, b: Node) -> str:
+def _verifies_nothing(a: Answer, b: Answer) -> str:
     """Why two answers are not equal whatever else they hold: infinity, or NaN where the other has no gap."""
-    bad = [(node, other) for node, other in ((a, b), (b, a)) if unsound(node)]
-    if any(unsound(node) == "infinity" for node, _ in bad):
+    bad = [(one, other) for one, other in ((a, b), (b, a)) if one.flaw]
+    if any(one.flaw == "infinity" for one, _ in bad):
         return "Infinity is no result that an answer can be checked by."
-    if not bad or (len(bad) == 1 and not is_nan(bad[0][0]) and holds_gap(bad[0][1])):
+    if not bad or (len(bad) == 1 and not is_nan(bad[0][0].node) and holds_gap(bad[0][1].node)):
         return ""
     return "NaN is no result that an answer can be checked by."
 
@@ -170,7 +169,8 @@ class _Comparer:
 
     def _compound(self, a: Node, b: Node, asked: Asked) -> Tier:
         if isinstance(a, Listing) and isinstance(b, Listing):
-            return self._in_order(a.items, b.items, self._items if isinstance(asked, ValueSpec) else asked)
+            # Of a row, something is asked of each column; otherwise it is asked of every element.
+            return self._in_order(a.items, b.items, repeat(self._items) if isinstance(asked, ValueSpec) else asked)
         if isinstance(a, Collection) and isinstance(b, Collection):
             return self._any_order(_distinct(a.items), _distinct(b.items), self._items)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -179,13 +179,12 @@ class _Comparer:
             return self._tables(a, b)
         return "none"
 
-    def _in_order(self, a: Sequence[Node], b: Sequence[Node], asked: Asked) -> Tier:
-        """Of a row, `asked` has a part for each column; otherwise it is asked of every element."""
+    def _in_order(self, a: Sequence[Node], b: Sequence[Node], asked: Iterable[Asked], what: str = "elements") -> Tier:
+        """Place by place; `asked` has what is asked for at each."""
         if len(a) != len(b):
-            return self._say(f"there are {len(a)} and {len(b)} elements")
+            return self._say(f"there are {len(a)} and {len(b)} {what}")
         found: Tier = "exact"
-        for place, (left, right) in enumerate(zip(a, b, strict=True)):
-            own = asked if isinstance(asked, ValueSpec) else asked[place]
+        for place, (left, right, own) in enumerate(zip(a, b, asked, strict=False)):
             with self._at(f"[{place}]"):
                 found = weakest((found, self.tier(left, right, own, inside=True)))
             if found == "none":
@@ -266,7 +265,7 @@ class _Comparer:
         named: Tier = "exact" if list(map(canonical, a.columns)) == list(map(canonical, b.columns)) else "canonical"
         columns = self._columns(a)
         if self.spec.ordered_rows:
-            return weakest((named, self._rows_in_order(left, right, columns)))
+            return weakest((named, self._in_order(left, right, repeat(columns), "rows")))
         return weakest((named, self._any_order(left, right, columns)))
 
     def _columns(self, table: Table) -> tuple[ValueSpec, ...]:
@@ -274,17 +273,6 @@ class _Comparer:
         case, rest = self.spec.case_sensitive, self._items.model_copy(update={"type": "any"})
         own = tuple(self._by_key.get(key_text(name, case_sensitive=case), rest) for name in table.columns)
         return own if table.index is None else (rest, *own)
-
-    def _rows_in_order(self, a: Sequence[Node], b: Sequence[Node], columns: tuple[ValueSpec, ...]) -> Tier:
-        if len(a) != len(b):
-            return self._say(f"there are {len(a)} and {len(b)} rows")
-        found: Tier = "exact"
-        for place, (left, right) in enumerate(zip(a, b, strict=True)):
-            with self._at(f"[{place}]"):
-                found = weakest((found, self.tier(left, right, columns, inside=True)))
-            if found == "none":
-                break
-        return found
 
     def _same_columns(self, a: Table, b: Table) -> Sequence[int] | None:
         """Where each column of `a` is in `b`; None if they have not the same names."""

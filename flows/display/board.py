@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from blocks.plurals import several
 from flows.display.rows import QuestionRow
 
 SYMBOLS = {"verified": "✓", "other": "○", "unfinished": "✗"}
@@ -101,7 +102,10 @@ class Board:
         text = Text(f"{time.monotonic() - self._started:6.1f}s ", style="dim")
         text.append(f"{SYMBOLS[row.state]} {row.verdict:<16}", style=STYLES[row.state])
         text.append(f" {row.dataset}/{row.question}", style="bold")
-        text.append(f"  {row.votes}  {row.turns} turns, {row.cells} cells, {row.seconds:.1f} s", style="default")
+        text.append(
+            f"  {row.votes}  {several(row.turns, 'turn')}, {several(row.cells, 'cell')}, {row.seconds:.1f} s",
+            style="default",
+        )
         return text
 
     def _view(self) -> RenderableType:

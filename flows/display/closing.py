@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from blocks.plurals import several, times, were
 from blocks.settings import Settings
 from blocks.terminal import plain_table
 from flows.display.board import STYLES, SYMBOLS
@@ -58,11 +59,12 @@ def totals(rows: Sequence[QuestionRow]) -> str:
         parts.append(f"{unfinished} unfinished (the next run takes them up again)")
     if len(fresh) < len(rows):
         parts.append(f"{len(rows) - len(fresh)} done by earlier runs")
-    parts.append(f"{calls} model calls ({replayed} from the journal)")
+    parts.append(f"{several(calls, 'model call')} ({replayed} from the journal)")
     if saved:
         calls_saved = sum(row.calls_saved for row in fresh)
         parts.append(
-            f"{saved} traces never launched, as none could have changed its verdict (about {calls_saved} calls saved)"
+            f"{several(saved, 'trace')} never launched, as none could have changed its verdict"
+            f" (about {several(calls_saved, 'call')} saved)"
         )
     return ", ".join(parts) + "."
 
@@ -137,9 +139,10 @@ def _troubles(report: RunReport) -> list[str]:
     left_out = sum(len(dataset.problems) for dataset in report.datasets)
     rebuilt = sum(len(dataset.incidents) for dataset in report.datasets)
     if left_out:
-        lines.append(f"{left_out} lines of question or episode files were left out, see the warnings above.")
+        what = f"{several(left_out, 'line')} of question or episode files"
+        lines.append(f"{what} {were(left_out)} left out, see the warnings above.")
     if rebuilt:
-        lines.append(f"A sandbox had to be rebuilt {rebuilt} times, see the logs.")
+        lines.append(f"A sandbox had to be rebuilt {times(rebuilt)}, see the logs.")
     return lines
 
 

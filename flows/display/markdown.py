@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from flows.display.board import SYMBOLS
@@ -56,6 +56,16 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numb
     lines = [_line(header), "|" + "".join("--:|" if name in numbers else "---|" for name in header)]
     lines += [_line([cell(text) for text in row]) for row in rows[:MOST_ROWS]]
     return lines + (["", f"The first {MOST_ROWS} of {len(rows)} rows."] if len(rows) > MOST_ROWS else [])
+
+
+def notes_section(notes: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    """The lines of a section about how files were read, none where there are no notes.
+
+    Args:
+        notes: A dataset's name with its notes, each.
+    """
+    rows = [(dataset, note) for dataset, told in notes for note in told]
+    return ["", "## How files were read", "", *markdown_table(("dataset", "note"), rows)] if rows else []
 
 
 def _line(cells: Sequence[str]) -> str:

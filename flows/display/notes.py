@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from blocks.plurals import several
+
 MOST_SHOWN = 5
 """Notes of one dataset that are said in full; the rest is counted."""
 
@@ -23,7 +25,7 @@ def note_lines(dataset: str, notes: Sequence[str], where: str) -> list[str]:
 
 def counted(notes: int) -> str:
     """So many notes about reading."""
-    return f"{notes:,} note{'' if notes == 1 else 's'} about reading"
+    return f"{several(notes, 'note')} about reading"
 
 
 def and_notes(sentence: str, notes: int) -> str:

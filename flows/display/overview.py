@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from blocks.terminal import plain_table
-from flows.display.markdown import cell, markdown_table
+from flows.display.markdown import cell, markdown_table, notes_section
 from flows.display.notes import note_lines
 from flows.overview.records import DatasetStanding, HomeReport, Line
 
@@ -23,9 +23,7 @@ def report_page(report: HomeReport) -> str:
     counts = ("questions", "open")
     lines += ["", *markdown_table(("dataset", *counts, "episodes"), standings, numbers=counts)]
     lines += [f"- {cell(f'{each.dataset}: {each.problem}')}" for each in report.datasets if each.problem]
-    notes = [(each.dataset, note) for each in report.datasets for note in each.notes]
-    if notes:
-        lines += ["", "## How files were read", "", *markdown_table(("dataset", "note"), notes)]
+    lines += notes_section((each.dataset, each.notes) for each in report.datasets)
     return "\n".join(lines)
 
 

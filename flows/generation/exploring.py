@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from blocks.chat.models import ChatClient, ChatReply, ChatRequest
 from blocks.errors import SandboxError
+from blocks.plurals import times
 from blocks.together import together
 from flows.generation import prompts
 from flows.generation.admission import Admission, House
@@ -195,7 +196,7 @@ class _Explorer:
         last = number == self._asking.turns
         if self._runs < MIN_RUNS and not last:
             self.turns.append(self._turn(number, rejected="proposed before it had looked"))
-            self._answer(prompts.LOOK_FIRST.format(runs=_times(MIN_RUNS - self._runs)), number, proposed.call_ids)
+            self._answer(prompts.LOOK_FIRST.format(runs=times(MIN_RUNS - self._runs)), number, proposed.call_ids)
             return None
         if proposed.fault:
             form = prompts.form_words(self._config)
@@ -284,7 +285,3 @@ def _decision(outcome: Question | Refusal) -> Decision:
     if isinstance(outcome, Refusal):
         return Decision(name=outcome.name, accepted=False, reason=outcome.reason, detail=outcome.detail)
     return Decision(name=str(outcome.provenance["name"]), accepted=True)
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

@@ -15,6 +15,7 @@ from blocks.errors import UserError
 from blocks.frozen import Frozen
 from blocks.held import FileLock, briefly
 from blocks.newer import newer_in, newer_words
+from blocks.plurals import are, several, were
 from blocks.replaced import replacing
 from flows.generation.recipes import Batch
 from flows.questions.files import QuestionFile, QuestionFileError, read_questions
@@ -22,7 +23,7 @@ from flows.questions.proving import Refusal
 from flows.questions.records import Question
 from flows.tables.dataset import Dataset, file_stem
 from flows.verification.attempts import UsageTotals
-from flows.verification.former import take_questions
+from flows.verification.former import former_files, take_questions
 
 
 class SourceReport(Frozen):
@@ -90,13 +91,16 @@ class Shelf:
             UserError: Such a file cannot be taken over.
         """
         folder = home / "questions"
+        shelf = cls(folder, dataset.slug, dataset.content, dataset.key)
         try:
-            take_questions(folder, dataset)
+            if any(former_files(folder, dataset, ending) for ending in (".jsonl", ".report.json")):
+                with shelf._writing():
+                    take_questions(folder, dataset)
         except OSError as error:
             raise UserError(
                 f"{error.filename or folder} cannot be taken over: {error.strerror}.", "Check its permissions."
             ) from error
-        return cls(folder, dataset.slug, dataset.content, dataset.key)
+        return shelf
 
     def alone(self) -> FileLock:
         """Make questions about the dataset while no other run does; see `blocks.held.when_free`.
@@ -228,8 +232,11 @@ class Shelf:
                 _replace(self.path, "".join(_line(each) for each in (*there, *new)))
 
     def _writing(self) -> AbstractContextManager[None]:
-        """What is read and written anew inside is not written by another run meanwhile."""
-        return briefly(self._locks / f"{self._slug}.writing")
+        """What is read and written anew inside is not written by another run meanwhile.
+
+        Datasets of one name have one lock: a file of an earlier release is of all of them.
+        """
+        return briefly(self._locks / f"{self._stem.removesuffix(f'-{self._key[:8]}')}.writing")
 
     def _said(self, source: str) -> str:
         path = self._model_path(source)
@@ -274,7 +281,8 @@ def made_by_other_rules(home: Path, dataset: Dataset) -> list[str]:
             ):
                 file = path.name.removesuffix(".report.json") + ".jsonl"
                 told.append(
-                    f"{made:,} questions in {file} were made by other rules for reading it; they are not asked."
+                    f"{several(made, 'question')} in {file} {were(made)} made by other rules for reading it, and"
+                    f" {are(made)} not asked."
                 )
     return told
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from blocks.chat.breaker import FAILURES
-from blocks.chat.errors import BreakerOpen, ChatError, ModelAway, ServerWait
+from blocks.chat.errors import ChatError, ModelAway
 
 Place = tuple[str, str]
 """Provider and model, as a row names them."""
@@ -65,5 +65,5 @@ class Absences:
     @staticmethod
     def _left(absence: _Absence) -> ModelAway:
         seconds = max(absence.until - time.monotonic(), SHORTEST_S)
-        kind = ServerWait if isinstance(absence.error, ServerWait) else BreakerOpen
-        return kind(absence.error.message, absence.error.remedy, probe_s=seconds)
+        error = absence.error
+        return type(error)(error.message, error.remedy, probe_s=seconds)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from blocks.errors import TrigpointError
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from flows.matrix.asking import window_warnings
 from flows.matrix.drafting import Draft, SeatOf
 from flows.matrix.estimating import estimated_tokens
@@ -49,11 +50,11 @@ class CheckReport(Frozen):
 
     def sentence(self) -> str:
         """The check in one sentence."""
-        told = f"{self.rows} rows: {self.good} ready to be asked"
+        told = f"{several(self.rows, 'row')}: {self.good} ready to be asked"
         warned = self.rows - self.good - self.bad
         told += f", {warned} with a warning" if warned else ""
         told += f", {self.bad} would fail" if self.bad else ""
-        return f"{told}; prompts of about {self.tokens} tokens together (an estimate)"
+        return f"{told}; prompts of about {several(self.tokens, 'token')} together (an estimate)"
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for a table artifact."""

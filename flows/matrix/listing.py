@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from blocks.chat.models import ListedModel
 from blocks.frozen import Frozen
+from blocks.plurals import several
 
 
 class ModelList(Frozen):
@@ -28,7 +29,7 @@ class ModelList(Frozen):
 
     def sentence(self) -> str:
         """The list in one sentence."""
-        return f"{self.provider} lists {len(self.models)} model{'' if len(self.models) == 1 else 's'}"
+        return f"{self.provider} lists {several(len(self.models), 'model')}"
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for a table artifact."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from flows.matrix.records import Result
 
 MOST_SAMPLED = 10_000
@@ -86,7 +87,7 @@ class ExperimentReport(Frozen):
         parts += [f"{self.error} failed"] if self.error else []
         left = self.rows - self.ok - self.warning - self.error
         parts += [f"{left} open"] if left else []
-        return f"{self.rows} rows: {', '.join(parts)}"
+        return f"{several(self.rows, 'row')}: {', '.join(parts)}"
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for a table artifact."""
@@ -175,7 +176,9 @@ class Comparison:
         if message and (message in self._messages or len(self._messages) < MOST_MESSAGES):
             self._messages[message] += 1
 
-    def report(self, run: str, *, rows: int, earlier: int, outputs: Sequence[str], rows_file: str) -> ExperimentReport:
+    def report(
+        self, run: str, *, rows: int, earlier: int, outputs: Sequence[str], rows_file: str, left_out: int = 0
+    ) -> ExperimentReport:
         """What it comes to.
 
         Args:
@@ -184,10 +187,12 @@ class Comparison:
             earlier: Those that an earlier run had finished.
             outputs: The tables.
             rows_file: The file of rows.
+            left_out: Rows of it that a newer Trigpoint wrote.
         """
         models = tuple(tally.summary(*place) for place, tally in self._models.items())
         return ExperimentReport(
             run=run, rows=rows, earlier=earlier, models=models, outputs=tuple(outputs), rows_file=rows_file,
+            left_out=left_out,
             ok=sum(each.ok for each in models), warning=sum(each.warning for each in models),
             error=sum(each.error for each in models), messages=tuple(self._messages.most_common(10)),
         )  # fmt: skip

@@ -14,6 +14,7 @@ from threading import Lock
 from blocks.errors import UserError
 from blocks.held import FileLock, when_free
 from blocks.newer import newer_words
+from blocks.plurals import are, several
 from flows.matrix.asking import Asker
 from flows.matrix.composing import Composer
 from flows.matrix.drafting import Drafter, SeatOf
@@ -162,14 +163,14 @@ class Experiment:
             places.setdefault(place, array("Q")).append(result.row)
         for place, numbers in places.items():
             write_table(place, columns, self._results(numbers))
-        report = comparison.report(
+        return comparison.report(
             run,
             rows=self.sheet.count,
             earlier=self.earlier,
+            left_out=self.rows.left_out,
             outputs=[str(place.absolute()) for place in places if place is not None],
             rows_file=str(self.output.rows_file.absolute()),
-        )
-        return report.model_copy(update={"left_out": self.rows.left_out}), sides
+        ), sides
 
     def _with_page(self, report: ExperimentReport, sides: SideBySide) -> ExperimentReport:
         text = page(
@@ -208,10 +209,13 @@ async def open_experiment(
             work.store = await stack.enter_async_context(when_free(opened, rows_file, warn))
             work.store.prepare(work.sheet.count)
             if work.store.left_out:
-                words = f"{work.store.left_out} rows of it are left as they are: each {newer_words(work.store.newest)}"
-                work.notes.append(f"{rows_file}: {words}.")
+                count, words = work.store.left_out, newer_words(work.store.newest)
+                work.notes.append(
+                    f"{rows_file}: {several(count, 'row')} of it {are(count)} left unchanged: each {words}."
+                )
             if work.store.found or work.store.failed_before:
-                work.notes.append(f"{work.store.found} answers are there from earlier runs: {rows_file}.")
+                count = work.store.found
+                work.notes.append(f"{several(count, 'answer')} {are(count)} there from earlier runs: {rows_file}.")
         yield work
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from blocks.closing import Closing
 from blocks.errors import UserError
+from blocks.plurals import several
 from flows.tables.dataset import MAX_BYTES
 from flows.tables.unpacking import named_file, table_in
 
@@ -142,7 +143,8 @@ class Sheet(Closing):
                     continue
                 if len(cells) > self._width and any(cells[self._width :]):
                     raise UserError(
-                        f"Line {reader.line_num} of {self.name} has {len(cells)} cells and the header {self._width}.",
+                        f"Line {reader.line_num} of {self.name} has {several(len(cells), 'cell')} and the header"
+                        f" {self._width}.",
                         "Put cells that hold commas into double quotes.",
                     )
                 yield cells[: self._width] + [""] * (self._width - len(cells))

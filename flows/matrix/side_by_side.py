@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from flows.matrix.records import Result, Status
 from flows.matrix.sampling import COLUMNS
 
@@ -77,7 +78,7 @@ class SideBySide:
 def _shown(result: Result) -> Shown:
     facts = [f"{name} {result.variables[name]}" for name in COLUMNS if result.variables.get(name)]
     facts += [] if result.latency_s is None else [f"{result.latency_s:.2f} s"]
-    facts += [] if result.completion_tokens is None else [f"{result.completion_tokens} tokens"]
+    facts += [] if result.completion_tokens is None else [several(result.completion_tokens, "token")]
     facts += [] if result.cost_usd is None else [f"US$\N{NO-BREAK SPACE}{result.cost_usd:.2g}"]
     return Shown(
         row=result.row,

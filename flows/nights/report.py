@@ -12,7 +12,7 @@ from rich.text import Text
 
 from blocks.frozen import Frozen
 from blocks.terminal import plain_table
-from flows.display.markdown import cell, markdown_table
+from flows.display.markdown import cell, markdown_table, notes_section
 from flows.display.notes import and_notes, note_lines
 
 State = Literal["worked on", "done before", "not begun", "failed"]
@@ -104,9 +104,7 @@ class NightReport(Frozen):
             for row in self.rows
         ]
         lines += markdown_table(("dataset", "", *FIGURES, ""), rows, numbers=FIGURES)
-        notes = [(row.dataset, note) for row in self.rows for note in row.notes]
-        if notes:
-            lines += ["", "## How files were read", "", *markdown_table(("dataset", "note"), notes)]
+        lines += notes_section((row.dataset, row.notes) for row in self.rows)
         return "\n".join(lines)
 
     def _all(self) -> Sequence[NightRow]:
@@ -133,7 +131,6 @@ def print_night(report: NightReport, *, home: Path, console: Console | None = No
             console.print(Text(f"! {each.dataset}: {each.detail}", style="yellow"), soft_wrap=True)
         for problem in each.problems:
             console.print(Text(f"! {problem}", style="yellow"), soft_wrap=True)
-        if each.state != "done before":
-            for line in note_lines(each.dataset, each.notes, "the night's page"):
-                console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
+        for line in note_lines(each.dataset, each.notes, "the night's page"):
+            console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
     console.print(Text(f"  episodes  {home.absolute() / 'episodes'}", style="dim"), soft_wrap=True)

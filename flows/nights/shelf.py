@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -14,18 +13,12 @@ from pydantic import ValidationError
 
 from blocks.frozen import Frozen
 from blocks.held import briefly
-from blocks.newer import known_version, newer_version, newer_words
+from blocks.newer import newer_in, newer_words
 from blocks.replaced import replacing
 from flows.tables.dataset import Dataset, read_dataset, slug_of
-from flows.tables.profiling import ColumnProfile, DatasetProfile
-from flows.verification.attempts import TraceConfig
 from flows.verification.batch import gather_questions, own_questions
 from flows.verification.former import episode_index
-from flows.verification.prompts import table_words
 from flows.verification.store import Entry
-
-_ALL = 10**9
-"""Characters: nothing of what is told is left out."""
 
 
 class Standing(NamedTuple):
@@ -83,7 +76,7 @@ class Bench:
         asked = gather_questions(self.dataset, None, (), self._home)
         keys = {each.key(self.dataset.content) for each in asked.questions}
         answered = {entry.question_key for entry in found.entries.values() if entry.final}
-        problems = (*asked.problems, *found.problems, *filter(None, [self._newer_memo()]))
+        problems = (*asked.problems, *found.problems, *filter(None, [self._memory()[1]]))
         return Standing(len(keys), len(keys - answered), found.entries, problems)
 
     def digest(self, options: Mapping[str, Any], *, with_questions: bool) -> str:
@@ -95,49 +88,45 @@ class Bench:
             parts.append(hashlib.sha256(found).hexdigest())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest() if self._build else ""
 
-    def _newer_memo(self) -> str:
-        """The sentence on a note that a newer Trigpoint wrote; empty where there is none."""
-        version = _version(self._memo)
-        return "" if version is None else f"{self._memo} {newer_words(version)}; it is left as it is."
-
     def _told(self) -> str:
         """What a model is told of the dataset, but for what a sandbox finds: that follows from data and code."""
-        notes = self.dataset.column_notes
-        columns = tuple(ColumnProfile(name=name, dtype="", kind="text", missing=0) for name in notes)
-        stand_in = DatasetProfile(rows=0, columns=len(columns), facts=columns)
-        return table_words(self.dataset, stand_in, TraceConfig(model="", profile_chars=_ALL))
+        return self.dataset.model_dump_json(include={"title", "description", "column_notes"})
 
     def done(self) -> Done:
         """What earlier nights finished."""
-        with contextlib.suppress(OSError, ValidationError):
-            return Done.model_validate_json(self._memo.read_bytes())
-        return Done()
+        return self._memory()[0]
 
     def note(self, **digests: str) -> None:
         """Note what is finished now; a note of a newer Trigpoint stays as it is."""
-        if not self._build or self._newer_memo():
+        if not self._build:
             return
-        with briefly(self._home / "locks" / f"{self.dataset.slug}.night"), replacing(self._memo) as fresh:
-            fresh.write_text(self.done().model_copy(update=digests).model_dump_json(), encoding="utf-8")
+        with briefly(self._home / "locks" / f"{self.dataset.slug}.night"):
+            done, newer = self._memory()
+            if not newer:
+                with replacing(self._memo) as fresh:
+                    fresh.write_text(done.model_copy(update=digests).model_dump_json(), encoding="utf-8")
 
-
-def _version(path: Path) -> int | None:
-    """The schema version of a newer Trigpoint's note; None where there is none."""
-    try:
-        return newer_version(json.loads(path.read_bytes()), known_version(Done))
-    except (OSError, ValueError, RecursionError):
-        return None
+    def _memory(self) -> tuple[Done, str]:
+        """The note, empty where there is none to read, and the sentence on one that a newer Trigpoint wrote."""
+        try:
+            return Done.model_validate_json(self._memo.read_bytes()), ""
+        except OSError:
+            return Done(), ""
+        except ValidationError as error:
+            version = newer_in(error)
+            return Done(), "" if version is None else f"{self._memo} {newer_words(version)}; it is left as it is."
 
 
 def dataset_names(home: Path) -> list[str]:
     """Folders of the home's datasets; those without an episode first, so that new ones do not wait for old ones."""
     folder = home / "datasets"
     found = sorted(each for each in folder.iterdir() if (each / "data.csv").is_file()) if folder.is_dir() else []
-    return [each.name for each in sorted(found, key=lambda each: _has_episodes(home, slug_of(each / "data.csv")))]
+    # Only for an order, so no file is read for its key.
+    stems = [path.stem for path in (home / "episodes").glob("*.jsonl")]
+    asked = {*stems, *(re.sub("-[0-9a-f]{8}$", "", stem) for stem in stems)}
 
+    def has_episodes(dataset: Path) -> bool:
+        slug = slug_of(dataset / "data.csv")
+        return slug in asked or slug[:71] in asked
 
-def _has_episodes(home: Path, slug: str) -> bool:
-    """Of a dataset of that name; only for an order, so the file is not read for its key."""
-    names = re.compile(rf"{re.escape(slug[:71])}-[0-9a-f]{{8}}\.jsonl|{re.escape(slug)}\.jsonl")
-    folder = home / "episodes"
-    return folder.is_dir() and any(names.fullmatch(each.name) for each in folder.iterdir())
+    return [each.name for each in sorted(found, key=has_episodes)]

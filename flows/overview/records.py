@@ -9,6 +9,7 @@ from pydantic import Field
 from blocks.chat.ledger import By
 from blocks.chat.outages import Outage
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from flows.display.markdown import MOST_ROWS
 from flows.display.notes import and_notes
 
@@ -64,12 +65,12 @@ class HomeReport(Frozen):
         requests, cost = sum(line.requests for line in self.lines), sum(line.cost_usd for line in self.lines)
         episodes = sum(sum(each.verdicts.values()) for each in self.datasets)
         verified = sum(each.verdicts.get("verified", 0) for each in self.datasets)
-        told = f"{requests:,} requests" + (f", US$ {cost:,.2f}" if cost else "")
-        tables = f"{len(self.datasets):,} dataset{'' if len(self.datasets) == 1 else 's'}"
+        told = several(requests, "request") + (f", US$ {cost:,.2f}" if cost else "")
+        tables = several(len(self.datasets), "dataset")
         told += f"; {verified:,} of {episodes:,} episodes verified, {tables}"
         told = and_notes(told, sum(len(each.notes) for each in self.datasets))
         down = len(self.outages)
-        return told + (f"; {down} model{'s' if down > 1 else ''} out of order" if down else "")
+        return told + (f"; {several(down, 'model')} out of order" if down else "")
 
     def table(self) -> list[dict[str, Any]]:
         """The lines as a table artifact."""

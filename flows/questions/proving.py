@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field, ValidationError
 
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from blocks.sandboxes.models import CellResult
 from flows.answers.answers import Answer, parse_answer, render
 from flows.answers.comparator import compare, matches_itself
@@ -134,7 +135,7 @@ async def _first_run(candidate: Candidate, open_session: OpenRuns, bars: Bars) -
     if values == 0:
         raise _Refused("no_answer", "the answer is empty")
     if values > bars.max_items:
-        raise _Refused("facts", f"the answer holds {values} values, more than {bars.max_items}")
+        raise _Refused("facts", f"the answer holds {several(values, 'value')}, more than {bars.max_items}")
     return answer, facts
 
 
@@ -221,9 +222,10 @@ def _weigh(facts: Facts, bars: Bars) -> None:
     if facts.trivial:
         raise _Refused("facts", "the answer says nothing")
     if facts.rows is not None and facts.rows < bars.min_rows:
-        raise _Refused("facts", f"it rests on {facts.rows} rows, fewer than {bars.min_rows}")
+        raise _Refused("facts", f"it rests on {several(facts.rows, 'row')}, fewer than {bars.min_rows}")
     if facts.smallest_group is not None and facts.smallest_group < bars.min_group:
-        raise _Refused("facts", f"its smallest group has {facts.smallest_group} rows, fewer than {bars.min_group}")
+        least = several(facts.smallest_group, "row")
+        raise _Refused("facts", f"its smallest group has {least}, fewer than {bars.min_group}")
     if facts.margin is not None and not facts.margin >= bars.min_margin:
         raise _Refused("facts", f"winner and runner-up differ by {facts.margin:.3g}, less than {bars.min_margin:g}")
     if facts.p_value is not None and not facts.p_value <= bars.max_p_value:

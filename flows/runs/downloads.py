@@ -8,6 +8,7 @@ from typing import Literal
 
 from blocks.errors import TrigpointError
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from blocks.sources.models import Reference
 from flows.display.notes import and_notes
 from flows.runs.logs import log_name, told
@@ -58,7 +59,7 @@ class DownloadReport(Frozen):
         counts = self._counts()
         told = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
         transferred = sum(row.transferred for row in self.rows)
-        count = f"{len(self.rows)} dataset{'' if len(self.rows) == 1 else 's'}"
+        count = several(len(self.rows), "dataset")
         text = f"{count}: {', '.join(told) or 'none'}; {transferred / MIB:.1f} MiB transferred"
         return and_notes(text, sum(len(row.notes) for row in self.rows if row.state == "accepted"))
 

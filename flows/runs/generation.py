@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any, Literal
 
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from flows.display.notes import and_notes
 from flows.generation.shelf import SourceReport
 from flows.questions.records import Question
@@ -54,10 +55,10 @@ class SourceRow(Frozen):
         """One line for people."""
         levels = ", ".join(f"{count} {level.replace('_', ' ')}" for level, count in sorted(self.difficulties.items()))
         left = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in self.refused.items())
-        text = f"{self.dataset}: {self.kept} {self.source} questions of {self.proposed} proposed"
+        text = f"{self.dataset}: {several(self.kept, f'{self.source} question')} of {self.proposed} proposed"
         text += f" ({levels})" if levels else ""
         text += f", {self.reworded} in the model's words" if self.reworded else ""
-        text += f", {self.calls} model calls" if self.calls else ""
+        text += f", {several(self.calls, 'model call')}" if self.calls else ""
         return f"{text}; left out: {left}" if left else text
 
 
@@ -97,8 +98,8 @@ class GenerationReport(Frozen):
     def sentence(self) -> str:
         """The run in one sentence, for the state's message."""
         failed = sum(bool(each.error) for each in self.datasets)
-        worked = len(self.datasets) - failed
-        text = f"{sum(row.kept for row in self.rows)} questions about {worked} dataset{'' if worked == 1 else 's'}"
+        kept, worked = sum(row.kept for row in self.rows), len(self.datasets) - failed
+        text = f"{several(kept, 'question')} about {several(worked, 'dataset')}"
         text = f"{text}, {failed} failed" if failed else text
         return and_notes(text, sum(len(dataset.notes) for dataset in self.datasets))
 

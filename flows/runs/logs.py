@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blocks.errors import TrigpointError
+from blocks.errors import TrigpointError, words_of
 from flows.tables.dataset import slug_of
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -69,7 +69,7 @@ def told(error: Exception, folder: Path, slug: str) -> str:
     """
     if isinstance(error, TrigpointError):
         return str(error) if slug in str(error) else f"{slug}: {error}"
-    words = f"{slug}: {type(error).__name__}: {' '.join(str(error).split()) or 'no more is known'}"
+    words = f"{slug}: {words_of(error)}"
     try:
         with dataset_log(folder, slug) as log:
             log.error("An error that nobody foresaw ended the work on %s.", slug, exc_info=error)

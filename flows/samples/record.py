@@ -15,18 +15,21 @@ import json
 from pathlib import Path
 
 from blocks.chat.journal import Journal
-from flows.samples import SLUGS
+from flows.samples import SLUGS, dataset_folder
 from flows.samples.recording import JOURNAL, OPTIONS, RECORDING
+from flows.tables.dataset import read_dataset
+from flows.verification.former import episode_file
 from flows.verification.options import EpisodeOptions
 from flows.verification.store import read_episodes
 
 
-def record(home: Path, about: Path) -> int:
+def record(home: Path, about: Path, folder: Path = RECORDING) -> int:
     """Write the recording; returns how many replies it holds.
 
     Args:
         home: TRIGPOINT_HOME of the live runs.
         about: JSON file: an object with `options` and whatever else is to be known about the recording.
+        folder: Where the recording goes.
 
     Raises:
         ValueError: The options are none, or a dataset has no episodes.
@@ -35,15 +38,15 @@ def record(home: Path, about: Path) -> int:
     EpisodeOptions.model_validate(facts["options"])
     keys: set[str] = set()
     for slug in SLUGS:
-        episodes = list(read_episodes(home / "episodes" / f"{slug}.jsonl"))
+        episodes = list(read_episodes(episode_file(home, read_dataset(dataset_folder(slug)))))
         if not episodes:
             raise ValueError(f"there are no episodes of {slug} in {home}")
         traces = [trace for episode in episodes for trace in episode.attempts]
         keys |= {message.call.key for trace in traces for message in trace.messages if message.call is not None}
-    RECORDING.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     with Journal(home / "store.db") as journal:
-        count = asyncio.run(journal.export_jsonl(JOURNAL, keys))
-    OPTIONS.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        count = asyncio.run(journal.export_jsonl(folder / JOURNAL.name, keys))
+    (folder / OPTIONS.name).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     return count
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from blocks.sandboxes.reading import ReadingRules
 from flows.questions.eligible import TEMPLATE_MISSING, eligible
 from flows.tables.dataset import NO_RULES
@@ -33,15 +34,14 @@ def refusals(profile: DatasetProfile, rule: GateRule, reading: ReadingRules = NO
     """
     reasons = []
     if profile.rows < rule.min_rows:
-        reasons.append(f"{profile.rows:,} rows, fewer than {rule.min_rows:,}")
+        reasons.append(f"{several(profile.rows, 'row')}, fewer than {rule.min_rows:,}")
     if profile.columns == 1 < rule.min_columns and reading.delimiter is None:
         reasons.append(
             "no delimiter found, so the whole file is one column: give it with --delimiter, or take one column with"
             " --min-columns 1"
         )
     elif profile.columns < rule.min_columns:
-        columns = "1 column" if profile.columns == 1 else f"{profile.columns:,} columns"
-        reasons.append(f"{columns}, fewer than {rule.min_columns:,}")
+        reasons.append(f"{several(profile.columns, 'column')}, fewer than {rule.min_columns:,}")
     if profile.rows and all(column.missing >= rule.most_missing * profile.rows for column in profile.facts):
         reasons.append(f"every column is at least {rule.most_missing:.0%} missing")
     elif profile.rows and not _has_eligible_column(profile, rule):

@@ -10,6 +10,7 @@ from pathlib import Path
 from blocks.chat.backends import Place
 from blocks.chat.journal import Journal
 from blocks.chat.trimming import compact, survey, trim
+from blocks.plurals import several
 from blocks.sandboxes import ProcessRuntime
 from blocks.sandboxes.process import left_folders
 from flows.tidying.options import UpkeepOptions
@@ -83,7 +84,7 @@ async def tidy_journal(
             await trim(journal, before)
             await compact(journal)
     day = f"{before.astimezone(UTC):%Y-%m-%d}"
-    why = f"{old.calls} calls of before {day}; what they took stays in the ledger"
+    why = f"{several(old.calls, 'call')} of before {day}; what they took stays in the ledger"
     return [Row(what="trim journal", which=journal.name, why=why, bytes=old.bytes, done=options.apply)]
 
 

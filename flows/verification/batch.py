@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from blocks.plurals import were
 from blocks.sandboxes.reading import ReadingRules
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
 from flows.tables.dataset import NO_RULES, Dataset, read_dataset, slug_of, with_distinct_slugs
 from flows.tables.opening import Table
 from flows.verification.former import former_files
-from flows.verification.prompts import Task
+from flows.verification.prompts import Task, system_prompt
 from flows.verification.records import EpisodePlan
 from flows.verification.solving import SolveConfig
 
@@ -113,8 +114,8 @@ def gather_questions(dataset: Dataset, file: Path | None, ask: Sequence[str], ho
 def _left_out(file: Path, ids: Sequence[str]) -> str:
     """Of questions about another table; three are named, the others counted."""
     named = ", ".join(ids[:3]) + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")
-    were = "was" if len(ids) == 1 else "were"
-    return f"{file}: {named} {were} made for another dataset, an earlier state of it, or other rules for reading it."
+    made = f"{were(len(ids))} made for another dataset, an earlier state of it, or other rules for reading it"
+    return f"{file}: {named} {made}."
 
 
 def plan_questions(
@@ -132,13 +133,15 @@ def plan_questions(
         config: How.
         endpoint: Where the model is, as the client names it.
     """
+    tasks = [Task(question, table.dataset, table.profile) for question in questions]
+    system = system_prompt(tasks[0], config.trace) if tasks else ""
     return [
         (
-            question,
+            task.question,
             EpisodePlan.of(
-                Task(question, table.dataset, table.profile), config.trace, config.rule, endpoint=endpoint,
-                image_digest=table.image_digest, limits=table.limits, program_timeout_s=config.program_timeout_s,
+                task, config.trace, config.rule, endpoint=endpoint, image_digest=table.image_digest,
+                limits=table.limits, program_timeout_s=config.program_timeout_s, system=system,
             ),
         )
-        for question in questions
+        for task in tasks
     ]  # fmt: skip

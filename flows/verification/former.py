@@ -9,17 +9,31 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, Self
 
-from blocks.appended import AppendedFile
-from blocks.held import Busy
 from blocks.replaced import replacing
 from flows.tables.dataset import Dataset
 from flows.verification.store import Entry, EpisodeStore, Index, StoreError, read_index
 
 _SOURCES = ("template", "program", "llm")
+
+
+class _Line(NamedTuple):
+    """A line of a file of episodes: the episode it holds, and of which dataset; empty where it is none."""
+
+    raw: bytes
+    episode: str = ""
+    dataset: str = ""
+
+    @classmethod
+    def of(cls, raw: bytes) -> Self:
+        try:
+            episode = json.loads(raw)
+            dataset = episode["dataset"]
+            return cls(raw, str(episode["episode_id"]), str(dataset.get("content") or dataset["key"]))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return cls(raw)
 
 
 def former_names(dataset: Dataset) -> list[str]:
@@ -74,7 +88,7 @@ def take_episodes(folder: Path, dataset: Dataset) -> None:
     new = folder / f"{dataset.stem}.jsonl"
     for old in former_files(folder, dataset):
         try:
-            with _alone(old):
+            with EpisodeStore(old):  # Nobody writes it meanwhile.
                 _take_episodes(old, new, dataset.content)
         except FileNotFoundError:  # Another run has just taken it.
             continue
@@ -83,19 +97,18 @@ def take_episodes(folder: Path, dataset: Dataset) -> None:
 
 
 def _take_episodes(old: Path, new: Path, content: str) -> None:
-    lines = old.read_bytes().splitlines(keepends=True)
-    ours = [line for line in lines if _episode_of(line) == content]
+    lines = [_Line.of(line) for line in old.read_bytes().splitlines(keepends=True)]
+    ours = [line for line in lines if line.dataset == content]
     if not ours:
         return
-    if all(_episode_of(line) in (content, "") for line in lines) and not new.exists():
+    if all(line.dataset in (content, "") for line in lines) and not new.exists():
         old.rename(new)
         return
-    with EpisodeStore(new) as store:  # It mends what a kill has torn.
-        missing = [line for line in ours if not store.finished(_key_of(line)) and _key_of(line) not in store.newer]
-    with _alone(new) as file:
-        for line in missing:
-            file.append(line if line.endswith(b"\n") else line + b"\n")
-    _rewrite(old, b"".join(line for line in lines if line not in ours))
+    with EpisodeStore(new) as store:
+        for line in ours:
+            if not store.finished(line.episode) and line.episode not in store.newer:
+                store.append_line(line.raw if line.raw.endswith(b"\n") else line.raw + b"\n")
+    _rewrite(old, b"".join(line.raw for line in lines if line.dataset != content))
 
 
 def take_questions(folder: Path, dataset: Dataset) -> None:
@@ -151,19 +164,6 @@ def _question_of(line: bytes) -> str | None:
         return ""
 
 
-def _episode_of(line: bytes) -> str:
-    try:
-        episode = json.loads(line)
-        dataset = episode["dataset"]
-        return str(dataset.get("content") or dataset["key"]) if "episode_id" in episode else ""
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ""
-
-
-def _key_of(line: bytes) -> str:
-    return str(json.loads(line)["episode_id"])
-
-
 def _report_of(path: Path) -> str:
     try:
         return str(json.loads(path.read_bytes())["dataset_key"])
@@ -183,21 +183,3 @@ def _rewrite(path: Path, content: bytes) -> None:
         return
     with replacing(path) as fresh:
         fresh.write_bytes(content)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[AppendedFile]:
-    """The file, kept from other writers.
-
-    Raises:
-        FileNotFoundError: It is gone.
-        Busy: Another run is writing it.
-        OSError: It cannot be opened.
-    """
-    path.stat()
-    with AppendedFile(path) as file:
-        try:
-            file.lock()
-        except BlockingIOError as error:
-            raise Busy(f"Another run is writing {path}.", "Wait for it to end.") from error
-        yield file

@@ -182,15 +182,25 @@ def task_message(question: Question, hint: str | None = None) -> TaskText:
 
 def opening(task: Task, config: TraceConfig, hint: str | None = None) -> tuple[str, TaskText]:
     """What an attempt begins with: the system message, and the first user message with its hint."""
-    first = task_message(task.question, hint)
+    return system_prompt(task, config), _first(task.question, config, hint)
+
+
+def _first(question: Question, config: TraceConfig, hint: str | None) -> TaskText:
+    first = task_message(question, hint)
     # A hint always gets its own span, so what stands after it is not taken for hint.
-    return system_prompt(task, config), TaskText(first.text + turns_left(config.max_turns, config), first.hint_span)
+    return TaskText(first.text + turns_left(config.max_turns, config), first.hint_span)
 
 
-def opening_digest(task: Task, config: TraceConfig) -> str:
-    """Of all that a question's attempts begin with: with its hint and without, and the tools offered."""
-    system, first = opening(task, config)
-    told = [system, first.text, opening(task, config, task.question.hint)[1].text]
+def opening_digest(task: Task, config: TraceConfig, system: str = "") -> str:
+    """Of all that a question's attempts begin with: with its hint and without, and the tools offered.
+
+    Args:
+        task: The question and the table.
+        config: How attempts are made.
+        system: Their system message, where it is at hand: all questions about a table have the same.
+    """
+    firsts = [_first(task.question, config, hint).text for hint in (None, task.question.hint)]
+    told = [system or system_prompt(task, config), *firsts]
     return content_key("opening/1", told, [tool.model_dump(mode="json") for tool in tools(config)])
 
 

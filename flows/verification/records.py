@@ -64,6 +64,7 @@ class EpisodePlan(Frozen):
         image_digest: str,
         limits: SandboxLimits,
         program_timeout_s: float | None = None,
+        system: str = "",
     ) -> EpisodePlan:
         """The plan for a question under a configuration.
 
@@ -75,6 +76,7 @@ class EpisodePlan(Frozen):
             image_digest: What the sandbox is made of.
             limits: What its sessions may use.
             program_timeout_s: Wall clock of a reference program, seconds.
+            system: The system message of its attempts, where it is at hand.
         """
         question = task.question
         known = question.has_ground_truth
@@ -83,7 +85,7 @@ class EpisodePlan(Frozen):
             config=config,
             endpoint=endpoint,
             prompt=prompt_id(config),
-            opening=opening_digest(task, config),
+            opening=opening_digest(task, config, system),
             planned=1 if known else rule.planned(question.difficulty, hinted=question.hinted),
             equal=not known and not question.hinted,
             accept=rule.accept,

@@ -18,7 +18,7 @@ from pydantic import Field
 from blocks.chat.models import ChatClient
 from blocks.errors import SandboxError, SandboxUnavailable
 from blocks.frozen import Frozen
-from flows.answers.answers import parse_answer, parse_reference
+from flows.answers.answers import Answer, parse_answer, parse_reference
 from flows.answers.comparator import compare
 from flows.answers.nodes import holds_gap
 from flows.questions.records import AnswerSpec
@@ -109,6 +109,21 @@ class Solver:
     def _spec(self) -> AnswerSpec:
         return scaled(self.task.question.answer, self.task.profile)
 
+    @cached_property
+    def _truth(self) -> Answer:
+        """The ground truth; an empty answer where there is none."""
+        return parse_reference(self.task.question.ground_truth, self._spec)
+
+    @cached_property
+    def _others(self) -> tuple[Answer, ...]:
+        """Other answers that count as right."""
+        return tuple(parse_reference(value, self._spec) for value in self.task.question.alternatives)
+
+    @cached_property
+    def _gaps(self) -> bool:
+        """Whether a known answer says of some value that it is missing."""
+        return any(holds_gap(known.node) for known in (self._truth, *self._others))
+
     async def _triangulate(self) -> Solution:
         question = self.task.question
         vote = Triangulation.plan(self._spec, question.difficulty, self.config.rule, hinted=question.hinted)
@@ -136,14 +151,14 @@ class Solver:
             traces.append(program)
             reference = self._confirmed(self._ballot(program))
         else:
-            reference = Ballot.of(parse_reference(question.ground_truth, self._spec))
+            reference = Ballot.of(self._truth)
         if reference.outcome == "answered":
             traces.append(await self._trace(1))
             ballot = self._ballot(traces[-1])
         else:
             ballot = Ballot("no_answer", detail="it was not asked")
-        others = [parse_reference(value, self._spec) for value in question.alternatives]
-        verdict = judge_reference(self._spec, reference, ballot, alternatives=others, accept=self.config.rule.accept)
+        accept = self.config.rule.accept
+        verdict = judge_reference(self._spec, reference, ballot, alternatives=self._others, accept=accept)
         return Solution(verdict, tuple(traces))
 
     def _confirmed(self, reference: Ballot) -> Ballot:
@@ -151,8 +166,7 @@ class Solver:
         question = self.task.question
         if reference.answer is None or question.ground_truth is None:
             return reference
-        given = parse_reference(question.ground_truth, self._spec)
-        found = compare(given, reference.answer, self._spec)
+        found = compare(self._truth, reference.answer, self._spec)
         if found.equal:
             return reference
         return Ballot("no_answer", detail=f"it no longer gives the answer that is written down: {found.reason}")
@@ -185,10 +199,7 @@ class Solver:
 
     def _ballot(self, trace: Trace) -> Ballot:
         if trace.answer is not None:
-            question = self.task.question
-            known = (question.ground_truth, *question.alternatives)
-            gaps = any(holds_gap(parse_reference(each, self._spec).node) for each in known)
-            return Ballot.of(parse_answer(trace.answer, self._spec, gaps=gaps))
+            return Ballot.of(parse_answer(trace.answer, self._spec, gaps=self._gaps))
         detail = trace.error.message if trace.error is not None else trace.outcome.replace("_", " ")
         if trace.broken_off:
             return Ballot("error", detail=detail)

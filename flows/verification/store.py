@@ -176,26 +176,37 @@ class EpisodeStore(Closing):
         """
         line = episode.to_line()
         with self._writing:
-            return self._append(episode, line)
+            entry = Entry(
+                episode.episode_id,
+                episode.question.id,
+                episode.question_key,
+                episode.dataset.table,
+                episode.verdict.verdict,
+                self._append(line),
+                len(line),
+            )
+            self._index.entries[entry.key] = entry
+        return entry
 
-    def _append(self, episode: Episode, line: bytes) -> Entry:
+    def append_line(self, line: bytes) -> None:
+        """Add a record as another file has it; one of a newer Trigpoint is known from the next opening on.
+
+        Raises:
+            StoreError: It could not be written; the file is as it was.
+        """
+        data = _parsed(line)
+        with self._writing:
+            entry = _entry(data, self._append(line), len(line))
+            if entry is not None and newer_version(data, KNOWN) is None:
+                self._index.entries[entry.key] = entry
+
+    def _append(self, line: bytes) -> int:
         if self._file.closed:
             raise StoreError(f"{self.path} is closed.")
         try:
-            offset = self._file.append(line)
+            return self._file.append(line)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}.", "Make room on the disk.") from error
-        entry = Entry(
-            episode.episode_id,
-            episode.question.id,
-            episode.question_key,
-            episode.dataset.table,
-            episode.verdict.verdict,
-            offset,
-            len(line),
-        )
-        self._index.entries[entry.key] = entry
-        return entry
 
     def close(self) -> None:
         """Let the file go, after a record that is being written; may be called again."""

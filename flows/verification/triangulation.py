@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from blocks.frozen import Frozen
+from blocks.plurals import several
 from flows.answers.answers import Answer, render
 from flows.answers.comparator import COMPARATOR_VERSION
 from flows.answers.tiers import Tier
@@ -374,4 +375,4 @@ class Triangulation:
 
 
 def _traces(count: int) -> str:
-    return f"{count} independent trace{'' if count == 1 else 's'}"
+    return several(count, "independent trace")

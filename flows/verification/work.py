@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from blocks.chat.models import ChatClient
-from blocks.errors import TrigpointError
+from blocks.errors import TrigpointError, words_of
 from blocks.sandboxes.models import SandboxInfo
 from flows.display.rows import QuestionRow, RowState
 from flows.questions.records import Question
@@ -123,7 +123,7 @@ class QuestionWork:
     def unforeseen(self, error: Exception) -> str:
         """What is said of an error that nobody foresaw; the dataset's log gets its traceback."""
         self._shop.log.error("%s: an error that nobody foresaw", self.question.id, exc_info=error)
-        return f"{type(error).__name__}: {error}"
+        return words_of(error)
 
     async def episode(self) -> Episode:
         """Solve the question and make its episode.

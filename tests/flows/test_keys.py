@@ -23,10 +23,13 @@ from flows.tables.arrivals import DatasetWork
 from flows.tables.dataset import Dataset
 from flows.tables.facts import as_read, facts_key
 from flows.tables.gate import GateRule
+from flows.tables.opening import Table
 from flows.tables.profiling import DatasetProfile
 from flows.verification.attempts import TraceConfig
+from flows.verification.batch import plan_questions
 from flows.verification.prompts import opening, opening_digest, table_words
 from flows.verification.records import EpisodePlan
+from flows.verification.solving import SolveConfig
 from flows.verification.trace_loop import run_trace
 from flows.verification.triangulation import TriangulationRule
 from tests.support.attempts import LocalSession, ScriptedModel, block, task_on
@@ -213,6 +216,15 @@ async def test_what_is_in_the_key_is_what_is_sent() -> None:
         assert [message.content for message in trace.messages[:2]] == [system, first.text]
     tool = CONFIG.model_copy(update={"act": "tool"})
     assert opening_digest(task, tool) != opening_digest(task, CONFIG)
+
+
+def test_questions_planned_together_have_the_keys_they_have_alone() -> None:
+    nothing: Any = None
+    table = Table(TASK.dataset, TASK.profile, "image", SandboxLimits(), nothing)
+    asked = [QUESTION, QUESTION.model_copy(update={"text": "How many columns?", "hint": None})]
+    planned = plan_questions(asked, table, SolveConfig(trace=CONFIG), endpoint="e")
+    assert [(question, made.key) for question, made in planned] == [(each, plan(question=each).key) for each in asked]
+    assert plan_questions([], table, SolveConfig(trace=CONFIG), endpoint="e") == []
 
 
 def test_an_episode_of_an_earlier_release_keeps_its_key() -> None:

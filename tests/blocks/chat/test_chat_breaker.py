@@ -82,6 +82,16 @@ def test_a_probe_that_never_comes_back_is_not_waited_for(place: Place) -> None:
         assert road.send(START + FIRST_PROBE_S + PROBE_LEASE_S, road.orders(1))
 
 
+def test_a_probe_that_is_too_large_gives_way_to_the_next_and_closes_nothing(place: Place) -> None:
+    with store_at(place) as connection:
+        road = Road(connection)
+        fail(road, START, DENSITY_REQUESTS)
+        later = START + FIRST_PROBE_S
+        assert fail(road, later, 1, "request_too_large") == []
+        decisions = road.handle(later, road.orders(2))
+        assert [type(it) for it in decisions] == [Go, Broken], "one tries, as before"
+
+
 def test_a_long_row_of_failures_opens_it_a_short_one_does_not(place: Place) -> None:
     """A slow server that fails never fails often in a minute."""
     with store_at(place) as connection:

@@ -158,7 +158,7 @@ async def test_offline_names_the_call_it_cannot_answer(tmp_path: Path) -> None:
         with pytest.raises(MissingFromJournal) as caught:
             await client.complete(question)
     assert isinstance(caught.value, UserError)
-    for part in (MODEL, url, "How many penguins are there?", "1 messages", "sample 4"):
+    for part in (MODEL, url, "How many penguins are there?", "(1 message,", "sample 4"):
         assert part in str(caught.value)
     assert "Answer with a number" not in str(caught.value)
 

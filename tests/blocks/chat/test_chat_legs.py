@@ -20,6 +20,7 @@ from blocks.chat.errors import (
     ConnectionLost,
     RateLimited,
     ServerFailure,
+    ServerWait,
     Unbounded,
     UnknownPrice,
 )
@@ -33,6 +34,7 @@ from blocks.chat.retry import RetryPolicy
 from tests.support.chat import MODEL, ask, opened
 from tests.support.model_server import ModelServer
 from tests.support.stores import look
+from tests.support.waiting import SECONDS
 
 ORDER = Order("send", "call", MODEL, 500, 7_000, 0.0)
 USAGE = Usage(prompt_tokens=11, completion_tokens=7)
@@ -165,6 +167,26 @@ async def test_a_call_is_reserved_with_the_most_it_can_take(tmp_path: Path) -> N
         await road.close()
 
 
+async def test_a_call_that_outlives_its_client_ends_like_any_other(tmp_path: Path) -> None:
+    """It has a wait for hours told, be it before it asks or while it waits for the store's word."""
+    with Journal(tmp_path / "store.db") as journal:
+        road = traffic(journal, Rules(Limits(requests_per_minute=1)))
+        first, second, third = (road.trip(ask(), f"key {number}") for number in range(3))
+        adaptive = road._adaptives[MODEL]
+        await road.close()
+        async with first.leg():
+            pass
+        waiting = asyncio.ensure_future(second.leg().__aenter__())
+        while not adaptive.in_flight:  # noqa: ASYNC110  (the very next moment is wanted)
+            await asyncio.sleep(0)
+        adaptive.close(78)
+        ends = await asyncio.wait_for(
+            asyncio.gather(waiting, third.leg().__aenter__(), return_exceptions=True), SECONDS
+        )
+        assert [type(end) for end in ends] == [ServerWait] * 2
+        await road.close()
+
+
 @pytest.mark.parametrize(
     ("rules", "free"),
     [
@@ -223,9 +245,9 @@ def test_money_needs_the_price_of_each_model_that_it_caps() -> None:
     [
         (
             BudgetPlan(run=Caps(requests=1)),
-            "of this run is spent: the next call might pass 1 requests (spent: 1 requests",
+            "of this run is spent: the next call might pass 1 request (spent: 1 request,",
         ),
-        (BudgetPlan(day=Caps(requests=1)), "of today (UTC) is spent: the next call might pass 1 requests"),
+        (BudgetPlan(day=Caps(requests=1)), "of today (UTC) is spent: the next call might pass 1 request"),
         (BudgetPlan(models={MODEL: Caps(requests=1)}), "of this model today (UTC) is spent"),
     ],
 )

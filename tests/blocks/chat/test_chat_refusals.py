@@ -84,6 +84,22 @@ async def test_each_vendors_overflow(row: Overflow, tmp_path: Path) -> None:
     assert row.example[:100].rstrip(".") in caught.message, "the server's own words"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 8000. This model's maximum context length is 32768"
+            " tokens and your request has 25201 input tokens (8000 > 32768 - 25201).",
+            Told(32_768, None, 25_201),
+        ),
+        ("The maximum context length is 4096. Please reduce the length of the prompt.", Told(4096)),
+        ("Maximum context size of 4096 passed. context_length_exceeded", Told(4096)),
+    ],
+)
+def test_words_that_tell_more_go_before_those_that_tell_less(text: str, told: Told) -> None:
+    assert overflow(text) == told
+
+
 @pytest.mark.parametrize("form", range(len(bodies(""))))
 async def test_the_form_of_the_body_does_not_matter(form: int, tmp_path: Path) -> None:
     words = "prompt is too long: 213462 tokens > 200000 maximum"
@@ -204,6 +220,7 @@ def test_room_for_an_answer_is_told() -> None:
         ("model token limit: 6000 (requested: 7000)", False),
         ("Request too large for model x on requests per day", True),
         ("Request too large", False),
+        (f"tokens per minute: Limit {'1' * 5000}, Requested 2", False),
         ("", False),
     ],
 )
@@ -244,6 +261,37 @@ def test_a_quotation_is_one_short_printable_line(text: str) -> None:
     assert line.isprintable()
     assert line == line.strip()
     assert "\n" not in line
+
+
+UNCLOSED = (
+    "<!--", "<script>", "<style ", "</script ", "<a ", "a.", "eyJ-", "eyJ0-", "://a:", "bearer ", "password ",
+    "model ", "limit 1,", "max_tokens ", "exceeded the ", "input ", "maximum context length is 1 tokens ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("opened", UNCLOSED)
+async def test_a_body_without_end_is_soon_read(opened: str, tmp_path: Path) -> None:
+    """A server may send what no pattern finds an end of, as long as it likes; nothing else goes on meanwhile."""
+    text = "<p>" + opened * (4 * 2**20 // len(opened))
+    caught = await end_of(error(400, text), tmp_path)
+    assert len(caught.detail) <= DETAIL_CHARS
+
+
+@pytest.mark.parametrize("opened", UNCLOSED)
+def test_striking_out_keys_takes_no_longer_than_the_text_is(opened: str) -> None:
+    assert len(masked(opened * 10**6)) <= len(opened) * 10**6
+
+
+def test_of_a_page_that_is_cut_off_no_script_is_told() -> None:
+    assert shortened("<p>Sorry</p><script>var a = 1") == "Sorry"
+    assert shortened("<p>Sorry</p><!-- var a = 1") == "Sorry"
+
+
+@pytest.mark.parametrize("words", ["maximum context length is {} tokens", "supports at most {} tokens"])
+async def test_a_number_of_many_digits_is_none(words: str, tmp_path: Path) -> None:
+    caught = await end_of(error(413, openai(words.format("1" * 5000))), tmp_path)
+    assert getattr(caught, "window", None) is None
+    assert getattr(caught, "most", None) is None
 
 
 @given(st.text(max_size=300))

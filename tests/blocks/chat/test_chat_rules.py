@@ -177,8 +177,8 @@ def test_failures_are_those_of_the_model_and_its_way() -> None:
         (Caps(usd=1.5), Amount(nanodollars=1_500_000_001), "US$ 1.5"),
         (Caps(usd=2500), Amount(nanodollars=10**13), "US$ 2,500"),
         (Caps(requests=0), Amount(requests=1), "0 requests"),
-        (Caps(requests=1, tokens=1, usd=1), Amount(2, 2, 10**10), "1 requests"),
-        (Caps(tokens=1, usd=1), Amount(2, 2, 10**10), "1 tokens"),
+        (Caps(requests=1, tokens=1, usd=1), Amount(2, 2, 10**10), "1 request"),
+        (Caps(tokens=1, usd=1), Amount(2, 2, 10**10), "1 token"),
         (NO_CAPS, Amount(10**9, 10**9, 10**18), ""),
     ],
 )

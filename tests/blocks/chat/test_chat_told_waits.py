@@ -87,24 +87,31 @@ def test_each_form_of_a_reset(text: str, ms: bool, seconds: float | None) -> Non
 
 
 def test_a_wait_in_milliseconds_goes_first_and_what_cannot_be_read_is_passed_over() -> None:
-    assert server_wait({"retry-after-ms": "1500", "x-ms-retry-after-ms": "9", "retry-after": "7"}, NOW) == 1.5
-    assert server_wait({"x-ms-retry-after-ms": "2500", "retry-after": "7"}, NOW) == 2.5
-    assert server_wait({"retry-after-ms": "?", "retry-after": "7"}, NOW) == 7
-    assert server_wait({"retry-after": "0", "x-ratelimit-reset": "9"}, NOW) == 0
+    assert (
+        server_wait({"retry-after-ms": "1500", "x-ms-retry-after-ms": "9", "retry-after": "7"}, NOW, refused=True)
+        == 1.5
+    )
+    assert server_wait({"x-ms-retry-after-ms": "2500", "retry-after": "7"}, NOW, refused=True) == 2.5
+    assert server_wait({"retry-after-ms": "?", "retry-after": "7"}, NOW, refused=True) == 7
+    assert server_wait({"retry-after": "0", "x-ratelimit-reset": "9"}, NOW, refused=True) == 0
 
 
 def test_of_several_limits_the_longest_that_is_used_up_counts_else_the_soonest() -> None:
     both = {"x-ratelimit-reset-requests": "5", "x-ratelimit-reset-tokens": "70", "x-ratelimit-reset-images": "2"}
-    assert server_wait(both, NOW) == 2
+    assert server_wait(both, NOW, refused=True) == 2
     used = {**both, "x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": " 0.0 "}
-    assert server_wait(used, NOW) == 70
+    assert server_wait(used, NOW, refused=True) == 70
     assert used_up(used, NOW) == (70, "x-ratelimit-reset-tokens")
     assert used_up(both, NOW) == (0.0, "")
     # What has a limit of 0 is not offered, and what is no limit's header tells nothing.
-    assert server_wait({"x-ratelimit-reset": "5", "x-ratelimit-limit": "0"}, NOW) is None
-    assert server_wait({"x-reset": "5", "reset": "6"}, NOW) is None
+    assert server_wait({"x-ratelimit-reset": "5", "x-ratelimit-limit": "0"}, NOW, refused=True) is None
+    assert server_wait({"x-reset": "5", "reset": "6"}, NOW, refused=True) is None
     assert used_up({"x-ratelimit-reset-ms": "1500", "x-ratelimit-remaining": "0"}, NOW) == (1.5, "x-ratelimit-reset-ms")
-    assert server_wait({"x-tokenlimit-reset": "5"}, NOW) == server_wait({"x-rate-limit-reset": "5"}, NOW) == 5
+    assert (
+        server_wait({"x-tokenlimit-reset": "5"}, NOW, refused=True)
+        == server_wait({"x-rate-limit-reset": "5"}, NOW, refused=True)
+        == 5
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,5 +128,5 @@ def test_of_several_limits_the_longest_that_is_used_up_counts_else_the_soonest()
     ],
 )
 def test_the_fields_of_a_ratelimit_header(text: str, wait: float | None, used: float) -> None:
-    assert server_wait({"ratelimit": text}, NOW) == wait
+    assert server_wait({"ratelimit": text}, NOW, refused=True) == wait
     assert used_up({"ratelimit": text}, NOW)[0] == used

@@ -155,6 +155,8 @@ async def test_an_overloaded_kaggle_is_asked_again(server: FileServer) -> None:
     stand_in = KaggleServer(server, KaggleDataset("ada/plants", {"plants.csv": CSV}))
     stand_in.troubles = [Reply(status="429 Too Many Requests", headers={"Retry-After": "0"}), Reply(status="502 Bad")]
     assert await refs_of(kaggle(server, "ada/plants")) == ["kaggle:ada/plants"]
+    stand_in.troubles = [Reply(status="503 No", headers={"X-RateLimit-Reset": "86400"})]
+    assert await refs_of(kaggle(server, "ada/plants")) == ["kaggle:ada/plants"], "no limit is the reason"
     stand_in.troubles = [Reply(status="503 No")] * 3
     with pytest.raises(SourceError, match="503"):
         await kaggle(server, "ada/plants").references()

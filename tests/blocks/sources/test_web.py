@@ -146,6 +146,17 @@ async def test_the_wait_a_server_asks_for_is_kept(
     assert waits.seconds == [17.0]
 
 
+async def test_the_reset_of_a_limit_is_waited_for_only_where_a_limit_is_the_reason(
+    server: FileServer, tmp_path: Path, waits: Waits
+) -> None:
+    told = {"X-RateLimit-Reset": "86400"}
+    server.files["/x.csv"] = in_turn(Reply(status="503 Service Unavailable", headers=told), ranged(BODY))
+    assert (await fetch(f"{server.url}/x.csv", tmp_path, waits)).path.read_bytes() == BODY
+    server.files["/y.csv"] = in_turn(Reply(status="429 Too Many Requests", headers=told), ranged(BODY))
+    with pytest.raises(SourceError, match="429"):
+        await fetch(f"{server.url}/y.csv", tmp_path, waits)
+
+
 async def test_a_wait_beyond_all_patience_ends_the_fetch(server: FileServer, tmp_path: Path, waits: Waits) -> None:
     server.files["/x.csv"] = Reply(status="429 Too Many Requests", headers={"Retry-After": "86400"})
     with pytest.raises(SourceError, match="429"):

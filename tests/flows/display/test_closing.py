@@ -41,8 +41,19 @@ def test_totals_count_only_what_this_run_did() -> None:
     assert "1 unfinished" in said
     assert "1 done by earlier runs" in said
     assert "6 model calls (2 from the journal)" in said
-    assert "1 traces never launched" in said
+    assert "1 trace never launched" in said
     assert "about 2 calls saved" in said
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    Board(console).finished(row("a", turns=1, cells=1))
+    assert isinstance(console.file, io.StringIO)
+    assert "1 turn, 1 cell," in console.file.getvalue()
+    dataset = DatasetReport(dataset="cities", problems=("no question",), incidents=("lost",))
+    said = closing(RunReport(run="r", datasets=(dataset,)))
+    assert "1 line of question or episode files was left out" in said
+    assert "rebuilt once" in said
 
 
 def test_each_trouble_is_told_once_with_its_count() -> None:

@@ -54,7 +54,7 @@ async def test_columns_are_the_references_first_then_ours(bench: Bench) -> None:
     assert (row["status"], row["row"], row["finish_reason"], row["context_window"]) == ("ok", "1", "stop", "32768")
     assert len(row["call_key"]) == 64
     assert row["started_at"].endswith("+00:00")
-    assert (report.exit_code, report.sentence()) == (0, "1 rows: 1 ok")
+    assert (report.exit_code, report.sentence()) == (0, "1 row: 1 ok")
 
 
 async def test_the_same_call_has_the_same_answer_and_another_one_another(bench: Bench, tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ def test_datasets_without_an_episode_come_first(tmp_path: Path) -> None:
     (tmp_path / "episodes").mkdir()
     (tmp_path / "episodes" / "alpha.jsonl").write_text("")
     assert dataset_names(tmp_path) == ["beta", "gamma", "Alpha"]
+    (tmp_path / "episodes" / "beta-0123abcd.jsonl").write_text("")
+    (tmp_path / "episodes" / "gamma-delta.jsonl").write_text("")
+    assert dataset_names(tmp_path) == ["gamma", "Alpha", "beta"]
+    put(tmp_path, "b" * 80)
+    assert dataset_names(tmp_path)[0] == "b" * 80
+    (tmp_path / "episodes" / f"{'b' * 71}-0123abcd.jsonl").write_text("")
+    assert dataset_names(tmp_path) == ["gamma", "Alpha", "b" * 80, "beta"]
     assert dataset_names(tmp_path / "nowhere") == []
 
 

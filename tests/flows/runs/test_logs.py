@@ -29,3 +29,9 @@ def test_a_traceback_without_room_is_told_as_lost(full: Path, capsys: pytest.Cap
     said = told(ValueError("odd"), full, "t")
     assert said == "t: ValueError: odd (its log cannot be written: No space left on device)."
     assert capsys.readouterr().err == ""
+
+
+def test_an_error_that_nobody_foresaw_is_told_on_one_line(tmp_path: Path) -> None:
+    where = f"(the traceback is in {tmp_path / 't.log'})."
+    assert told(ValueError("odd\n  and long"), tmp_path, "t") == f"t: ValueError: odd and long {where}"
+    assert told(KeyError(), tmp_path, "t") == f"t: KeyError: no more is known {where}"

@@ -52,7 +52,7 @@ async def test_old_calls_are_listed_and_go_only_when_told_to(tmp_path: Path, app
         await journal.store(old)
         await journal.store(new)
     (row,) = await tidy_journal(store, UpkeepOptions(apply=apply), now=NOW)
-    assert row.why.startswith("1 calls of before 2025-06-01")
+    assert row.why.startswith("1 call of before 2025-06-01")
     assert (row.done, row.bytes > 0) == (apply, True)
     with Journal(store) as journal:
         assert (await journal.find(old.key) is None) is apply

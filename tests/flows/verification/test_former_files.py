@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from flows.verification.records import DatasetRef
 from flows.verification.store import EpisodeStore, read_index
 from tests.flows.generation.test_shelf import batch
 from tests.support.episodes import LOADED, episode_on
+from tests.support.waiting import SECONDS
 
 
 @pytest.fixture
@@ -76,6 +78,23 @@ async def test_a_shared_file_is_parted(tmp_path: Path, twins: tuple[Dataset, Dat
     assert names(old.parent) == {f"{one.stem}.jsonl", f"{other.stem}.jsonl"}
     for stem, count in ((one.stem, 2), (other.stem, 1)):
         assert (old.parent / f"{stem}.jsonl").read_bytes().count(b"\n") == count
+
+
+async def test_what_stands_in_the_new_file_is_not_taken_and_what_was_cut_off_is(
+    tmp_path: Path, twins: tuple[Dataset, Dataset]
+) -> None:
+    """The old file's last record is whole, only its line feed is missing."""
+    one, other = twins
+    folder = tmp_path / "episodes"
+    first, _, third = await put_episodes(folder / "train.jsonl", one, other, one)
+    lines = (folder / "train.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "train.jsonl").write_bytes(b"".join(lines)[:-1])
+    (folder / f"{one.stem}.jsonl").write_bytes(lines[0])
+    with open_episodes(tmp_path, one) as store:
+        assert list(store.entries) == [first, third]
+        assert store.get(third) is not None
+    assert (folder / f"{one.stem}.jsonl").read_bytes() == lines[0] + lines[2]
+    assert (folder / "train.jsonl").read_bytes() == lines[1]
 
 
 async def test_what_a_killed_run_has_taken_is_not_taken_twice(tmp_path: Path, twins: tuple[Dataset, Dataset]) -> None:
@@ -171,6 +190,23 @@ def test_lines_that_are_no_questions_stay_where_they_are(tmp_path: Path, twins: 
     Shelf.of(tmp_path, one)
     assert b"{broken" in old.read_bytes()
     assert asked(one, tmp_path) == ["0?"]
+
+
+def test_questions_are_not_taken_over_while_another_run_writes_them(
+    tmp_path: Path, twins: tuple[Dataset, Dataset]
+) -> None:
+    """Nor under the name that the dataset has in a run of both."""
+    one, _ = twins
+    among_others = one.model_copy(update={"slug": one.stem})
+    old_questions(tmp_path, one.key, None)
+    taking = threading.Thread(target=Shelf.of, args=(tmp_path, among_others))
+    with Shelf(tmp_path / "questions", one.slug, one.content)._writing():
+        taking.start()
+        taking.join(0.5)
+        assert names(tmp_path / "questions") == {"train.jsonl"}
+        (tmp_path / "questions" / f"{one.stem}.jsonl").write_text('{"id": "mine", "text": "Mine?"}\n')
+    taking.join(SECONDS)
+    assert asked(one, tmp_path) == ["Mine?", "0?", "1?"]
 
 
 def test_two_datasets_of_one_name_keep_their_questions(tmp_path: Path, twins: tuple[Dataset, Dataset]) -> None:

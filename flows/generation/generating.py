@@ -22,7 +22,7 @@ from flows.questions.records import Question
 from flows.questions.templates import propose_templates
 from flows.tables.profiling import DatasetProfile
 
-Unit = tuple[Question, ...]
+_Unit = tuple[Question, ...]
 """Questions of which all are kept or none."""
 
 _OVERSAMPLE = 2
@@ -106,16 +106,17 @@ def choose(questions: Sequence[Question], most: int) -> list[Question]:
     """A varied choice in the order given: spread over difficulties, families before repetitions, then by interest.
 
     Of the true-or-false questions of a family as many are true as false: whoever knows the kind knows nothing of the
-    answer. They are chosen in pairs; one without a counterpart of its family and difficulty is left out.
+    answer. They are chosen in pairs; one without a counterpart in its family is left out.
 
     Args:
         questions: Proven questions.
         most: How many at most. What one difficulty cannot fill goes to the others.
     """
-    units = {level: _by_variety([each for each in questions if each.difficulty == level]) for level in SHARES}
+    found = list(_units(questions))
+    units = {level: _by_variety([unit for unit in found if unit[0].difficulty == level]) for level in SHARES}
     counts = quotas({level: sum(map(len, queue)) for level, queue in units.items()}, most)
     chosen: set[str] = set()
-    left: list[Unit] = []
+    left: list[_Unit] = []
     for level, queue in units.items():
         taken, rest = _fitting(queue, counts[level])
         chosen |= taken
@@ -125,10 +126,10 @@ def choose(questions: Sequence[Question], most: int) -> list[Question]:
     return [each for each in questions if each.id in chosen]
 
 
-def _fitting(queue: Sequence[Unit], room: int) -> tuple[set[str], list[Unit]]:
+def _fitting(queue: Sequence[_Unit], room: int) -> tuple[set[str], list[_Unit]]:
     """Ids of the first units that there is room for, and the units that are left."""
     taken: set[str] = set()
-    left: list[Unit] = []
+    left: list[_Unit] = []
     for unit in queue:
         if len(taken) + len(unit) <= room:
             taken.update(each.id for each in unit)
@@ -137,24 +138,33 @@ def _fitting(queue: Sequence[Unit], room: int) -> tuple[set[str], list[Unit]]:
     return taken, left
 
 
-def _by_variety(questions: Sequence[Question]) -> list[Unit]:
+def _by_variety(units: Sequence[_Unit]) -> list[_Unit]:
     """The most interesting unit of each family first, then each family's second, and so on."""
-    families: dict[str, list[Unit]] = defaultdict(list)
-    for unit in sorted(_units(questions), key=lambda unit: _rank(unit[0])):
+    families: dict[str, list[_Unit]] = defaultdict(list)
+    for unit in sorted(units, key=lambda unit: _rank(unit[0])):
         families[_family(unit[0])].append(unit)
     return [unit for turn in zip_longest(*families.values()) for unit in turn if unit is not None]
 
 
-def _units(questions: Sequence[Question]) -> Iterator[Unit]:
+def _units(questions: Sequence[Question]) -> Iterator[_Unit]:
     """What is chosen together: a true and a false one of a family, every other question by itself."""
-    flags: dict[str, tuple[list[Question], list[Question]]] = defaultdict(lambda: ([], []))
+    flags: dict[str, list[Question]] = defaultdict(list)
     for each in sorted(questions, key=_rank):
         if each.answer.type == "bool" and isinstance(each.ground_truth, bool):
-            flags[_family(each)][each.ground_truth].append(each)
+            flags[_family(each)].append(each)
         else:
             yield (each,)
-    for wrong, right in flags.values():
-        yield from (tuple(sorted(pair, key=_rank)) for pair in zip(wrong, right, strict=False))
+    for family in flags.values():
+        yield from _pairs(family)
+
+
+def _pairs(flags: Sequence[Question]) -> Iterator[_Unit]:
+    """A true and a false one, of one difficulty if there are such; the more interesting of the two first."""
+    few, many = sorted(([each for each in flags if each.ground_truth is truth] for truth in (True, False)), key=len)
+    for each in few:
+        other = min(many, key=lambda other: (other.difficulty != each.difficulty, _rank(other)))
+        many.remove(other)
+        yield tuple(sorted((each, other), key=_rank))
 
 
 def _rank(question: Question) -> tuple[float, str]:

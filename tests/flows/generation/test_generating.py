@@ -99,6 +99,19 @@ def test_true_or_false_questions_survive_where_there_are_many_families() -> None
         assert answers[level, True] == answers[level, False] >= 2, f"{level}: the pool has twelve of each"
 
 
+def test_true_and_false_are_paired_over_difficulties_where_one_has_too_few() -> None:
+    rows: list[tuple[Difficulty, bool]] = [
+        ("easy", True), ("easy", True), ("hard", False), ("easy", False), ("hard", False),
+    ]  # fmt: skip
+    flags = [
+        proven("a", at, level).model_copy(update={"ground_truth": truth, "answer": AnswerSpec(type="bool")})
+        for at, (level, truth) in enumerate(rows)
+    ]
+    others = [proven(f"b{level}", at, level) for level in LEVELS for at in range(100, 110)]
+    kept = choose([*flags, *others], 30)
+    assert Counter(each.ground_truth for each in kept if each.answer.type == "bool") == {True: 2, False: 2}
+
+
 def test_a_place_too_small_for_a_pair_goes_to_another_question() -> None:
     flags = [
         proven("a", at, "easy", interest=9).model_copy(

@@ -109,9 +109,9 @@ def is_date(column: ColumnProfile) -> bool:
 
     Text of which some names its offset from UTC and some does not has no one order.
     """
-    if column.date_like:
+    if column.date_like or _is_compact(column):
         return column.offsets != "mixed" and column.real_dates
-    return column.kind == "datetime" or column.period is not None or _is_compact(column)
+    return column.kind == "datetime" or column.period is not None
 
 
 def grain(column: ColumnProfile) -> Grain:

@@ -123,17 +123,10 @@ def _numbering(numbers: pd.Series[Any]) -> dict[str, Any]:
         "whole": whole,
         "digits": digits,
         "real_dates": digits not in (6, 8) or (_real_days(distinct[[0, -1]]) and _real_days(distinct)),
-        "decimals": 0 if whole else max(_places(value) for value in distinct[:: len(distinct) // SAMPLE_ROWS + 1]),
         "evenly_spaced": even,
         "rising": bool((np.diff(values) >= 0).all()),
         "repeats": [int(counts.min()), int(counts.max())],
     }
-
-
-def _places(value: float) -> int:
-    """Digits after the point of a number as it is printed: 0 for 5.0, 2 for 0.25, 7 for 1.2e-06."""
-    digits, _, exponent = repr(float(value)).partition("e")
-    return max(0, len(digits.partition(".")[2].rstrip("0")) - int(exponent or 0))
 
 
 def _real_days(numbers: np.ndarray[Any, Any]) -> bool:

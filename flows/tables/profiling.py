@@ -52,8 +52,6 @@ class ColumnProfile(Frozen):
     """Numbers: whether all are whole."""
     digits: int | None = None
     """Whole numbers: how many digits every value has; None where they differ in length."""
-    decimals: int | None = None
-    """Numbers: the most digits after the point that any of a sample is written with."""
     evenly_spaced: bool = False
     """Numbers: whether the distinct values lie at equal distances, like 1, 2, 3 or 0.1, 0.2, 0.3."""
     rising: bool | None = None

@@ -97,7 +97,8 @@ async def dataset_episodes(
             asked = await gather_or_make(record, questions, ask, home, bench.pool, board.warn)
             await share.give_questions()
             async with table_of(bench.pool, record, home) as table:
-                record = tell_notes(table.dataset, home, str(logs), board.warn, log.warning, get_run_logger().warning)
+                record = table.dataset
+                tell_notes(record, home, str(logs), board.warn, log.warning, get_run_logger().warning)
                 agenda = sort_questions(asked.questions, table, config, store, endpoint=bench.endpoint)
                 board.warn_all(problems := (*asked.problems, *store.problems, *taken))
                 todo = agenda.todo[: options.most_questions]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from random import Random
 
-from flows.questions.eligible import Grain, grain, quoted
+from flows.questions.eligible import Grain, ends, grain, quoted
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.columns import Columns, high, low, places, round_number
 from flows.questions.templates.facts import gap_at_top, probe
-from flows.questions.templates.template import Binding, Slot, Template, column, dates, decimals, number
+from flows.questions.templates.template import Binder, Binding, Slot, Template, column, dates, decimals, number
 from flows.tables.profiling import ColumnProfile
 
 
@@ -19,12 +19,11 @@ def _one_date(table: Columns, _: Random) -> Iterator[Binding]:
 
 
 def _dated_measures(table: Columns, *grains: Grain) -> Iterator[tuple[ColumnProfile, ColumnProfile]]:
-    """Dates that tell days, or one of the grains given, each with a measure."""
-    found = [t for t in (*table.dates, *table.years) if grain(t) in (grains or ("day",))]
+    """Dates of these grains, each with a measure."""
+    found = [t for t in (*table.dates, *table.years) if grain(t) in grains]
     return ((t, x) for t, x in product(found, table.measures) if t != x)
 
 
-_MONTHS: tuple[Grain, ...] = ("day", "month")
 _ANY: tuple[Grain, ...] = ("day", "month", "quarter", "year")
 
 
@@ -34,25 +33,34 @@ def _each(t: ColumnProfile) -> Slot:
     return Slot("", f"date of {name}, without the time of day" if grain(t) == "day" else f"value of {name}", (t.name,))
 
 
-def _month_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_MONTHS):
-        yield {"t": dates(t), "x": column(x), "d": decimals(places(x))}
+def _binder(*grains: Grain, each: bool = False, rounded: Callable[[ColumnProfile], int] | None = None) -> Binder:
+    """Dates of these grains, each with a measure.
+
+    Args:
+        grains: What the dates tell.
+        each: Whether each point of time is spoken of.
+        rounded: To how many decimals an answer about a measure is rounded; None where it is not.
+    """
+
+    def bind(table: Columns, _: Random) -> Iterator[Binding]:
+        for t, x in _dated_measures(table, *grains):
+            yield {
+                "t": dates(t),
+                **({"each": _each(t)} if each else {}),
+                "x": column(x),
+                **({"d": decimals(rounded(x))} if rounded is not None else {}),
+            }
+
+    return bind
 
 
-def _year_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_ANY):
-        yield {"t": dates(t), "x": column(x), "d": decimals(places(x))}
+_year_and_measure = _binder(*_ANY, rounded=places)
 
 
 def _years_and_measure(table: Columns, rng: Random) -> Iterator[Binding]:
     """As `_year_and_measure`, for dates of at least two years."""
-    several = {quoted(t.name) for t in (*table.dates, *table.years) if len(_years(t)) > 1}
-    return (binding for binding in _year_and_measure(table, rng) if binding["t"].words in several)
-
-
-def _years(t: ColumnProfile) -> set[str]:
-    ends = t.date_span or ((t.first, t.last) if t.first and t.last else (str(t.min), str(t.max)))
-    return {end[:4] for end in ends}
+    several = {t.name for t in (*table.dates, *table.years) if len({end[:4] for end in ends(t)}) > 1}
+    return (binding for binding in _year_and_measure(table, rng) if several.issuperset(binding["t"].columns))
 
 
 def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
@@ -69,27 +77,11 @@ def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
 
 
 def _date_and_threshold(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table):
+    for t, x in _dated_measures(table, "day"):
         if len(x.quantiles) == 3 and x.quantiles[2] is not None:
             threshold = round_number(x.quantiles[2], x)
             if low(x) < threshold < high(x):
                 yield {"t": dates(t), "x": column(x), "threshold": number(threshold)}
-
-
-def _trends(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table):
-        # A change per year is smaller than the spread over all years.
-        yield {"t": dates(t), "x": column(x), "d": decimals(places(x) + 1)}
-
-
-def _date_and_counted(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_ANY):
-        yield {"t": dates(t), "each": _each(t), "x": column(x)}
-
-
-def _date_and_correlated(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_ANY):
-        yield {"t": dates(t), "each": _each(t), "x": column(x), "d": decimals(3)}
 
 
 def _date_and_gaps(table: Columns, _: Random) -> Iterator[Binding]:
@@ -147,7 +139,7 @@ submit(int(gaps.max()))
         difficulty="medium",
         n_steps=3,
         tags=("dates", "groups", "selection"),
-        bind=_month_and_measure,
+        bind=_binder("day", "month", rounded=places),
         text="""Over all years together, in which calendar month of $t is the mean of $x highest, and what is
         that mean? Use the rows in which both are known. Give the number of the month, 1 to 12, under "month" and
         the mean, rounded to $d, under "mean".""",
@@ -283,7 +275,8 @@ submit({"year": int(ranges.idxmax()), "range": ranges.max()})
         difficulty="hard",
         n_steps=4,
         tags=("dates", "regression"),
-        bind=_trends,
+        # A change per year is smaller than the spread over all years.
+        bind=_binder("day", rounded=lambda x: places(x) + 1),
         text="""Use the rows in which both $t and $x are known, and fit a straight line to $x over time by least
         squares. Measure time in years: the whole days since the earliest date of these rows, divided by 365.25.
         What is the slope, that is the change of $x per year? Round to $d.""",
@@ -304,7 +297,7 @@ submit(float(line.slope))
         difficulty="hard",
         n_steps=4,
         tags=("dates", "correlation"),
-        bind=_date_and_correlated,
+        bind=_binder(*_ANY, each=True, rounded=lambda _: 3),
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
         order of time. What is Pearson's correlation between the averages, from
         the second one on, and the average right before each? What has no value is skipped. Round to $d.""",
@@ -321,7 +314,7 @@ submit(float(line.slope))
         difficulty="very_hard",
         n_steps=6,
         tags=("dates", "runs"),
-        bind=_date_and_counted,
+        bind=_binder(*_ANY, each=True),
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
         order of time. At most how many times in a row does the average rise
         from one to the next? What has no value is skipped, and an equal average is no rise.""",

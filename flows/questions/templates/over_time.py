@@ -27,18 +27,27 @@ def _dated_measures(table: Columns, *grains: Grain) -> Iterator[tuple[ColumnProf
 _ANY: tuple[Grain, ...] = ("day", "month", "quarter", "year")
 
 
-def _each(t: ColumnProfile) -> Slot:
-    """Each point of time that a date tells apart."""
+def _point(t: ColumnProfile) -> Slot:
+    """Each point in time that a date tells apart."""
     name = quoted(t.name)
     return Slot("", f"date of {name}, without the time of day" if grain(t) == "day" else f"value of {name}", (t.name,))
 
 
-def _binder(*grains: Grain, each: bool = False, rounded: Callable[[ColumnProfile], int] | None = None) -> Binder:
+def _year(t: ColumnProfile) -> Slot:
+    """Each year that a date tells apart."""
+    return Slot("", f"{'value' if grain(t) == 'year' else 'calendar year'} of {quoted(t.name)}", (t.name,))
+
+
+def _binder(
+    *grains: Grain,
+    each: Callable[[ColumnProfile], Slot] | None = None,
+    rounded: Callable[[ColumnProfile], int] | None = None,
+) -> Binder:
     """Dates of these grains, each with a measure.
 
     Args:
         grains: What the dates tell.
-        each: Whether each point of time is spoken of.
+        each: What is spoken of one by one; None for nothing.
         rounded: To how many decimals an answer about a measure is rounded; None where it is not.
     """
 
@@ -46,7 +55,7 @@ def _binder(*grains: Grain, each: bool = False, rounded: Callable[[ColumnProfile
         for t, x in _dated_measures(table, *grains):
             yield {
                 "t": dates(t),
-                **({"each": _each(t)} if each else {}),
+                **({"each": each(t)} if each is not None else {}),
                 "x": column(x),
                 **({"d": decimals(rounded(x))} if rounded is not None else {}),
             }
@@ -54,7 +63,7 @@ def _binder(*grains: Grain, each: bool = False, rounded: Callable[[ColumnProfile
     return bind
 
 
-_year_and_measure = _binder(*_ANY, rounded=places)
+_year_and_measure = _binder(*_ANY, each=_year, rounded=places)
 
 
 def _years_and_measure(table: Columns, rng: Random) -> Iterator[Binding]:
@@ -69,7 +78,7 @@ def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
         if (t.unique or 0) >= 10 * length:
             yield {
                 "t": dates(t),
-                "each": _each(t),
+                "each": _point(t),
                 "x": column(x),
                 "length": Slot(str(length), str(length)),
                 "d": decimals(places(x)),
@@ -85,7 +94,9 @@ def _date_and_threshold(table: Columns, _: Random) -> Iterator[Binding]:
 
 
 def _date_and_gaps(table: Columns, _: Random) -> Iterator[Binding]:
-    return ({"t": dates(t), "x": column(x)} for t, x in _dated_measures(table, *_ANY) if x.missing >= 5)
+    return (
+        {"t": dates(t), "each": _year(t), "x": column(x)} for t, x in _dated_measures(table, *_ANY) if x.missing >= 5
+    )
 
 
 _AVERAGES = """
@@ -123,8 +134,8 @@ submit(over.min().date())
         n_steps=3,
         tags=("dates", "gaps"),
         bind=_one_date,
-        text="""Put the different dates of $t in order. What is the largest number of days from one of them to
-        the next? Leave out missing dates, and the time of day.""",
+        text="""Put the distinct dates of $t in order. What is the largest number of days from one of them to the
+        next? Leave out missing dates, and ignore the time of day.""",
         hint="Read $t as dates without time, drop duplicates, sort, subtract each from the next, take the largest.",
         program="""
 days = $t.dt.normalize().drop_duplicates().sort_values()
@@ -163,8 +174,8 @@ submit({"month": int(means.idxmax()), "mean": means.max()})
         n_steps=4,
         tags=("dates", "groups", "change"),
         bind=_years_and_measure,
-        text="""Take the mean of $x for each calendar year of $t that has values of it. From which of these years
-        to the next one does the mean rise most? Use the rows in which both are known. Give the later year under
+        text="""Take the mean of $x for each $each with known values of $x. From which of these years to the next
+        one does the mean rise most? Use the rows in which both are known. Give the later year under
         "year" and the rise, rounded to $d, under "rise".""",
         hint="""Read $t as dates, take the mean of $x by year, subtract each year's mean from the next, take the
         largest.""",
@@ -190,7 +201,7 @@ submit({"year": int(rises.idxmax()), "rise": rises.max()})
         bind=_runs,
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
         order of time. What is the highest mean of any $length consecutive
-        averages? What has no value is skipped, not counted as zero. Round to $d.""",
+        averages? Skip points in time without a known value; do not count them as zero. Round to $d.""",
         hint="""Read $t as dates, average $x per date, sort by date, take the mean of every $length averages in a
         row, and pick the highest.""",
         program=_AVERAGES
@@ -206,8 +217,8 @@ submit(running.max())
         n_steps=2,
         tags=("dates",),
         bind=_one_date,
-        text="""How many days lie between the earliest and the latest date in $t? Leave out missing dates and the
-        time of day.""",
+        text="""How many days lie between the earliest and the latest date in $t? Leave out missing dates, and
+        ignore the time of day.""",
         hint="Read $t as dates without time and subtract the smallest from the largest.",
         program="""
 days = $t.dt.normalize()
@@ -221,7 +232,7 @@ submit((days.max() - days.min()).days)
         difficulty="medium",
         n_steps=4,
         tags=("dates", "groups", "change"),
-        bind=_year_and_measure,
+        bind=_binder(*_ANY, rounded=places),
         text="""Use the rows in which both $t and $x are known. By how much does the mean of $x in the last
         calendar year exceed its mean in the first one? A fall is negative. Round to $d.""",
         hint="Read $t as dates, take the mean of $x by calendar year, subtract the first year's from the last year's.",
@@ -242,7 +253,7 @@ submit(means.iloc[-1] - means.iloc[0])
         n_steps=3,
         tags=("dates", "missing values", "selection"),
         bind=_date_and_gaps,
-        text="""In which calendar year of $t is $x missing in the most rows, and in how many? Give the year under
+        text="""For which $each is $x missing in the most rows, and in how many? Give the year under
         "year" and the number of rows under "missing".""",
         hint="Read $t as dates, mark the rows where $x is missing, count the marks by year, pick the largest count.",
         program="""
@@ -258,8 +269,8 @@ submit({"year": int(gaps.idxmax()), "missing": int(gaps.max())})
         n_steps=4,
         tags=("dates", "groups", "spread"),
         bind=_year_and_measure,
-        text="""In which calendar year of $t is the distance between the smallest and the largest $x greatest,
-        and how great is it? Use the rows in which both are known. Give the year under "year" and the distance,
+        text="""For which $each is the difference between the largest and the smallest $x greatest, and how great
+        is it? Use the rows in which both are known. Give the year under "year" and the difference,
         rounded to $d, under "range".""",
         hint="Read $t as dates, subtract the smallest $x of each year from its largest, pick the year with the most.",
         program=_BY_YEAR
@@ -279,7 +290,7 @@ submit({"year": int(ranges.idxmax()), "range": ranges.max()})
         bind=_binder("day", rounded=lambda x: places(x) + 1),
         text="""Use the rows in which both $t and $x are known, and fit a straight line to $x over time by least
         squares. Measure time in years: the whole days since the earliest date of these rows, divided by 365.25.
-        What is the slope, that is the change of $x per year? Round to $d.""",
+        What is the slope, that is, the change of $x per year? Round to $d.""",
         hint="""Read $t as dates, turn them into years since the earliest one, regress $x on these years, and
         report the slope.""",
         program="""
@@ -297,10 +308,10 @@ submit(float(line.slope))
         difficulty="hard",
         n_steps=4,
         tags=("dates", "correlation"),
-        bind=_binder(*_ANY, each=True, rounded=lambda _: 3),
+        bind=_binder(*_ANY, each=_point, rounded=lambda _: 3),
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
-        order of time. What is Pearson's correlation between the averages, from
-        the second one on, and the average right before each? What has no value is skipped. Round to $d.""",
+        order of time. What is Pearson's correlation between each average, from the second one on, and
+        the one right before it? Skip points in time without a known value. Round to $d.""",
         hint="""Read $t as dates, average $x per date, sort by date, correlate the averages with themselves one
         step back.""",
         program=_AVERAGES
@@ -314,10 +325,10 @@ submit(float(line.slope))
         difficulty="very_hard",
         n_steps=6,
         tags=("dates", "runs"),
-        bind=_binder(*_ANY, each=True),
+        bind=_binder(*_ANY, each=_point),
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
-        order of time. At most how many times in a row does the average rise
-        from one to the next? What has no value is skipped, and an equal average is no rise.""",
+        order of time. What is the largest number of times in a row that the average rises from one to the
+        next? Skip points in time without a known value; an equal average is not a rise.""",
         hint="""Read $t as dates, average $x per date, sort by date, mark each average that is larger than the
         one before, and find the longest run of marks.""",
         program=_AVERAGES

@@ -29,7 +29,7 @@ from flows.display.board import Board, current_board
 from flows.display.closing import print_closing
 from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
-from flows.generation.first import gather_or_make
+from flows.generation.first import make_first_questions
 from flows.runs.logs import dataset_log, told
 from flows.runs.noting import tell_notes
 from flows.runs.reports import DatasetReport, RunReport, run_name
@@ -37,7 +37,7 @@ from flows.samples.recording import JOURNAL, jobs_of
 from flows.sharing.share import HomeShare
 from flows.tables.dataset import read_dataset
 from flows.tables.opening import table_of
-from flows.verification.batch import Job
+from flows.verification.batch import Job, gather_questions
 from flows.verification.desk import Keeper, incidents_of, set_out, sort_questions
 from flows.verification.former import episode_file, open_episodes
 from flows.verification.options import EpisodeOptions
@@ -94,10 +94,12 @@ async def dataset_episodes(
         async with alone as store, shared_storage() as objects, workbench(options.pool(), spec) as bench:
             share = HomeShare(objects, home).of(record)
             config, taken, keeper = options.solve_config(bench.model), await share.take(store), Keeper(store, share)
-            asked = await gather_or_make(record, questions, ask, home, bench.pool, board.warn)
-            await share.give_questions()
+            asked = gather_questions(record, Path(questions) if questions else None, ask, home)
             async with table_of(bench.pool, record, home) as table:
-                record = tell_notes(table.dataset, home, str(logs), board.warn, log.warning, get_run_logger().warning)
+                tell_notes(record := table.dataset, home, str(logs), board.warn, log.warning, get_run_logger().warning)
+                if not (asked.questions or questions):
+                    asked = await make_first_questions(table, home, board.warn)
+                await share.give_questions()
                 agenda = sort_questions(asked.questions, table, config, store, endpoint=bench.endpoint)
                 board.warn_all(problems := (*asked.problems, *store.problems, *taken))
                 todo = agenda.todo[: options.most_questions]
@@ -124,11 +126,9 @@ async def _answer_all(
     async def one(item: QuestionWork) -> QuestionRow:
         nonlocal obstacle
         async with free:
-            if obstacle:
-                row = unfinished_row(slug, item.question.id, None, obstacle)
-            else:
-                row = await _answer(item, slug, keeper)
-                obstacle = obstacle or keeper.obstacle(item)
+            name = item.question.id
+            row = unfinished_row(slug, name, None, obstacle) if obstacle else await _answer(item, slug, keeper)
+            obstacle = obstacle or keeper.obstacle(item)
             await progress.advance()
             return board.finished(row)
 

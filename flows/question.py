@@ -105,8 +105,8 @@ async def dataset_questions(dataset: str, *, slug: str | None, options: Question
                 share = HomeShare(objects, settings().home).of(record)
                 await share.exchange_questions(tally.warn)
                 async with table_of(bench.pool, record, settings().home) as table:
-                    logger = get_run_logger()
-                    record = tell_notes(table.dataset, settings().home, "the run's log", tally.warn, logger.warning)
+                    record, logger = table.dataset, get_run_logger()
+                    tell_notes(record, settings().home, "the run's log", tally.warn, logger.warning)
                     await _make_all(table, shelf, share, bench, options, tally, rows)
         except Exception as failure:  # What other sources have made by now stays, and is told.
             error = told(failure, settings().home / "logs" / run, record.slug)

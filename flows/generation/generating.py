@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from blocks.errors import UserError
 from blocks.together import together
@@ -20,6 +21,9 @@ from flows.questions.proving import Refusal
 from flows.questions.records import Question
 from flows.questions.templates import propose_templates
 from flows.tables.profiling import DatasetProfile
+
+_Unit = tuple[Question, ...]
+"""Questions of which all are kept or none."""
 
 _OVERSAMPLE = 2
 """Programs proposed for each one wanted: the data refuse some."""
@@ -102,56 +106,75 @@ def choose(questions: Sequence[Question], most: int) -> list[Question]:
     """A varied choice in the order given: spread over difficulties, families before repetitions, then by interest.
 
     Of the true-or-false questions of a family as many are true as false: whoever knows the kind knows nothing of the
-    answer.
+    answer. They are chosen in pairs; one without a counterpart in its family is left out.
 
     Args:
         questions: Proven questions.
         most: How many at most. What one difficulty cannot fill goes to the others.
     """
-    left = list(questions)
-    while True:
-        chosen = _spread(left, most)
-        unpaired = _unpaired(chosen)
-        if not unpaired:
-            return chosen
-        left = [each for each in left if each.id not in unpaired]
-
-
-def _unpaired(questions: Sequence[Question]) -> set[str]:
-    """Ids of true-or-false questions that have no counterpart of the other answer in their family."""
-    flags: dict[str, dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
-    for each in sorted(questions, key=lambda each: (-float(each.provenance["interest"]), each.id)):
-        if each.answer.type == "bool" and isinstance(each.ground_truth, bool):
-            flags[_family(str(each.provenance["name"]))][each.ground_truth].append(each.id)
-    found: set[str] = set()
-    for answers in flags.values():
-        pairs = min(len(answers[True]), len(answers[False]))
-        found.update(answers[True][pairs:], answers[False][pairs:])
-    return found
-
-
-def _spread(questions: Sequence[Question], most: int) -> list[Question]:
-    queues = {level: _by_variety([each for each in questions if each.difficulty == level]) for level in SHARES}
-    counts = quotas({level: len(queue) for level, queue in queues.items()}, most)
-    chosen = {each.id for level, queue in queues.items() for each in queue[: counts[level]]}
+    found = list(_units(questions))
+    units = {level: _by_variety([unit for unit in found if unit[0].difficulty == level]) for level in SHARES}
+    counts = quotas({level: sum(map(len, queue)) for level, queue in units.items()}, most)
+    chosen: set[str] = set()
+    left: list[_Unit] = []
+    for level, queue in units.items():
+        taken, rest = _fitting(queue, counts[level])
+        chosen |= taken
+        left += rest
+    # The last place of a difficulty may be too small for a pair.
+    chosen |= _fitting(left, most - len(chosen))[0]
     return [each for each in questions if each.id in chosen]
 
 
-def _by_variety(questions: Sequence[Question]) -> list[Question]:
-    """The most interesting of each family first, then each family's second, and so on."""
-    families: dict[str, list[Question]] = defaultdict(list)
-    for each in sorted(questions, key=lambda each: (-float(each.provenance["interest"]), each.id)):
-        families[_family(str(each.provenance["name"]))].append(each)
-    return [
-        each
-        for place in range(max(map(len, families.values()), default=0))
-        for family in families.values()
-        for each in family[place : place + 1]
-    ]
+def _fitting(queue: Sequence[_Unit], room: int) -> tuple[set[str], list[_Unit]]:
+    """Ids of the first units that there is room for, and the units that are left."""
+    taken: set[str] = set()
+    left: list[_Unit] = []
+    for unit in queue:
+        if len(taken) + len(unit) <= room:
+            taken.update(each.id for each in unit)
+        else:
+            left.append(unit)
+    return taken, left
 
 
-def _family(name: str) -> str:
+def _by_variety(units: Sequence[_Unit]) -> list[_Unit]:
+    """The most interesting unit of each family first, then each family's second, and so on."""
+    families: dict[str, list[_Unit]] = defaultdict(list)
+    for unit in sorted(units, key=lambda unit: _rank(unit[0])):
+        families[_family(unit[0])].append(unit)
+    return [unit for turn in zip_longest(*families.values()) for unit in turn if unit is not None]
+
+
+def _units(questions: Sequence[Question]) -> Iterator[_Unit]:
+    """What is chosen together: a true and a false one of a family, every other question by itself."""
+    flags: dict[str, list[Question]] = defaultdict(list)
+    for each in sorted(questions, key=_rank):
+        if each.answer.type == "bool" and isinstance(each.ground_truth, bool):
+            flags[_family(each)].append(each)
+        else:
+            yield (each,)
+    for family in flags.values():
+        yield from _pairs(family)
+
+
+def _pairs(flags: Sequence[Question]) -> Iterator[_Unit]:
+    """A true and a false one, of one difficulty if there are such; the more interesting of the two first."""
+    few, many = sorted(([each for each in flags if each.ground_truth is truth] for truth in (True, False)), key=len)
+    for each in few:
+        other = min(many, key=lambda other: (other.difficulty != each.difficulty, _rank(other)))
+        many.remove(other)
+        yield tuple(sorted((each, other), key=_rank))
+
+
+def _rank(question: Question) -> tuple[float, str]:
+    """The most interesting first."""
+    return -float(question.provenance["interest"]), question.id
+
+
+def _family(question: Question) -> str:
     """What candidates of one template, or of one final operator, share of their names."""
+    name = str(question.provenance["name"])
     return name.rpartition("-")[0] or name
 
 

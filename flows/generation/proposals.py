@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, Validatio
 from blocks.chat.models import Message
 from blocks.frozen import Frozen
 from flows.generation.prompts import TOOL_NAME
-from flows.questions.records import AnswerSpec, Difficulty
+from flows.questions.records import AnswerSpec, Difficulty, ValueSpec
 from flows.verification.replies import fenced_blocks, split_thinking
 
 MOST_AT_ONCE = 100
@@ -20,10 +20,6 @@ MOST_AT_ONCE = 100
 _TAGS = frozenset({"json", "json5", "jsonc", ""})
 _FIELDS = frozenset({"question", "question_text", "text"})
 _LIST_START = re.compile(r'"questions"\s*:\s*\[|^\s*\[', re.M)
-
-
-# A scale is the table's, not the model's to say.
-_SAID = AnswerSpec.model_fields.keys() - {"scale"}
 
 
 def _lower(value: Any) -> Any:
@@ -37,28 +33,24 @@ def _joined(value: Any) -> Any:
 
 
 def _answer(value: Any) -> Any:
-    """Nulls are what is not given; a type in capitals is the type."""
-    if not isinstance(value, dict):
-        return {"type": _lower(value)} if isinstance(value, str) else value
-    given = {name: part for name, part in value.items() if part is not None and name in _SAID}
-    return {name: _own(part) if name == "by_key" else _form(name, part) for name, part in given.items()}
+    return _said(value, AnswerSpec)
 
 
-def _form(name: str, part: Any) -> Any:
-    return _lower(part) if name in ("type", "items") else part
-
-
-def _own(value: Any) -> Any:
-    """What is said by key; a bare type is one."""
+def _said(value: Any, kind: type[AnswerSpec | ValueSpec]) -> Any:
+    """What is said of an answer, or of one of its values: a bare type is one, and nulls are what is not given."""
+    if isinstance(value, str):
+        return {"type": _lower(value)}
     if not isinstance(value, dict):
         return value
-    parts = {key: {"type": part} if isinstance(part, str) else part for key, part in value.items()}
-    return {
-        key: {name: _form(name, each) for name, each in part.items() if name in ("type", "decimals", "unit")}
-        if isinstance(part, dict)
-        else part
-        for key, part in parts.items()
-    }
+    # A scale is the table's, not the model's to say.
+    names = kind.model_fields.keys() - {"scale"}
+    return {name: _part(name, part) for name, part in value.items() if part is not None and name in names}
+
+
+def _part(name: str, part: Any) -> Any:
+    if name == "by_key" and isinstance(part, dict):
+        return {key: _said(own, ValueSpec) for key, own in part.items()}
+    return _lower(part) if name in ("type", "items") else part
 
 
 class Proposal(Frozen):

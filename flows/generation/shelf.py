@@ -268,9 +268,11 @@ class Shelf:
 
 
 def made_by_other_rules(home: Path, dataset: Dataset) -> list[str]:
-    """A sentence for each file of questions that were made of the same file, read by other rules."""
+    """A sentence for each file of the dataset's name with questions that were made of its file, read by other rules."""
+    folder, ending = home / "questions", ".report.json"
+    name = dataset.stem.removesuffix(f"-{dataset.content[:8]}")
     told = []
-    for path in sorted((home / "questions").glob("*.report.json")):
+    for path in sorted({*folder.glob(f"{name}-????????{ending}"), *former_files(folder, dataset, ending)}):
         with contextlib.suppress(OSError, ValidationError):
             report = ShelfReport.model_validate_json(path.read_bytes())
             made = sum(len(source.questions) for source in report.sources)
@@ -279,7 +281,7 @@ def made_by_other_rules(home: Path, dataset: Dataset) -> list[str]:
                 and (report.file_key or report.dataset_key) == dataset.key
                 and report.dataset_key != dataset.content
             ):
-                file = path.name.removesuffix(".report.json") + ".jsonl"
+                file = path.name.removesuffix(ending) + ".jsonl"
                 told.append(
                     f"{several(made, 'question')} in {file} {were(made)} made by other rules for reading it, and"
                     f" {are(made)} not asked."

@@ -109,9 +109,9 @@ def is_date(column: ColumnProfile) -> bool:
 
     Text of which some names its offset from UTC and some does not has no one order.
     """
-    if column.date_like:
+    if column.date_like or _is_compact(column):
         return column.offsets != "mixed" and column.real_dates
-    return column.kind == "datetime" or column.period is not None or _is_compact(column)
+    return column.kind == "datetime" or column.period is not None
 
 
 def grain(column: ColumnProfile) -> Grain:
@@ -121,6 +121,15 @@ def grain(column: ColumnProfile) -> Grain:
     if is_year(column):
         return "year"
     return "month" if _is_compact_month(column) else "day"
+
+
+def ends(column: ColumnProfile) -> tuple[str, ...]:
+    """The first and the last date, or whole number, as text that begins with its year; none where neither is known."""
+    if column.date_span is not None:
+        return column.date_span
+    if column.first is not None and column.last is not None:
+        return column.first, column.last
+    return tuple(str(int(end)) for end in (column.min, column.max) if end is not None)
 
 
 def date_note(column: ColumnProfile) -> str:
@@ -252,15 +261,13 @@ def _is_compact_month(column: ColumnProfile) -> bool:
     named = {"month", "date", "period", "yyyymm", "ym", "yearmonth", "time", "monat", "mois", "mes", "fecha"}
     if not named.intersection(name_words(column.name)):
         return False
-    ends = (str(int(column.min)), str(int(column.max)))
-    return all(_is_compact_day(f"{text}01") and len(text) == 6 for text in (*ends, *column.examples))
+    return all(_is_compact_day(f"{text}01") and len(text) == 6 for text in (*ends(column), *column.examples))
 
 
 def _is_compact_date(column: ColumnProfile) -> bool:
     if column.kind != "integer" or column.min is None or column.max is None:
         return False
-    ends = (str(int(column.min)), str(int(column.max)))
-    return all(_is_compact_day(text) for text in (*ends, *column.examples))
+    return all(_is_compact_day(text) for text in (*ends(column), *column.examples))
 
 
 def _is_compact_day(text: str) -> bool:

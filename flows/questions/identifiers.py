@@ -23,8 +23,15 @@ _EPOCHS = ((6e8, 2.3e9), (6e11, 2.3e12), (6e14, 2.3e15), (6e17, 2.3e18))
 """Seconds, milliseconds, microseconds and nanoseconds since 1970, from 1989 to 2042."""
 
 
+def _plain(text: str) -> str:
+    apart = unicodedata.normalize("NFKD", text)
+    # Folded last: taken apart, № is "No".
+    return "".join(sign for sign in apart if not unicodedata.combining(sign)).casefold()
+
+
 def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+    """Words as `name_words` has them, however they are written here."""
+    return frozenset(map(_plain, text.split()))
 
 
 _ALWAYS = _words(
@@ -39,7 +46,7 @@ _ALWAYS = _words(
 _DIALLED = _words("phone telephone telefon telefono telefone tel fax mobile handy")
 _CODES = _words("code codes codigo codice kod kode schluessel schlussel kennzahl koodi код")
 _CODE_OF = _words("postal insee commune naf ape pays iso barre fiscale ibge de du di da del des")
-_NUMBERS = _words("number num no nr nbr nro nummer numero numer numara номер # № nº n°")
+_NUMBERS = _words("number num no nr nbr nro nummer numero numer numara номер # n°")
 _THINGS = _words(
     """account acct article auftrag auftrags batch bestell bill bus car case cell child client cliente commande
     compte contract contrat cuenta customer device document dossier emp employe employee empleado event facility
@@ -61,7 +68,7 @@ _CODED = _words(
 """What whole numbers of such a name tell apart, and measure nothing of."""
 _DATES = _words("date datum fecha dato datetime tarih")
 _YEARS = _words(
-    "year yr jahr annee ano año anno år jaar rok год season vintage born yob founded established built fy baujahr"
+    "year yr jahr année ano anno år jaar rok год season vintage born yob founded established built fy baujahr"
 )
 _CALENDAR = {
     **dict.fromkeys(_words("month mon monat mois mes mese maand manad"), 12.0),
@@ -170,7 +177,7 @@ def is_coded(column: ColumnProfile) -> bool:
 
 def name_words(name: str) -> tuple[str, ...]:
     """The words of a column's name in lower case, without accents: camelCase, snake_case, blanks part them."""
-    return tuple(_plain(piece) for piece in _PIECES.findall(name))
+    return tuple(_plain(piece) for piece in _PIECES.findall(unicodedata.normalize("NFC", name)))
 
 
 def named_like_key(name: str) -> bool:
@@ -185,11 +192,6 @@ def named_like_key(name: str) -> bool:
         or (name.startswith(("ID_", "id_", "Id_", "ID ", "Id ")) and len(words) > 1)
         or "".join(words).startswith("unnamed")
     )
-
-
-def _plain(text: str) -> str:
-    apart = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(sign for sign in apart if not unicodedata.combining(sign))
 
 
 def _in_years(column: ColumnProfile, first: int, last: int) -> bool:

@@ -103,8 +103,7 @@ def settled_row(shelf: Shelf, arrival: Arrival, seconds: float, keep_duplicates:
 def row_before(shelf: Shelf, reference: Reference, refresh: bool, logs: Path) -> DownloadRow | None:
     """The row of a reference that is not to be fetched: it is there, or what is there cannot be read here."""
     try:
-        newer = next((card for card in shelf.newer() if card.source == reference.id), None)
-        if newer is not None:
+        if (newer := shelf.newer.get(reference.id)) is not None:
             raise TrigpointError(newer.sentence)
         held = shelf.holding(reference) if not refresh or reference.version else None
     except Exception as error:  # One bad dataset never stops the others.

@@ -12,7 +12,7 @@ from flows.tables.dataset import Dataset
 
 def tell_notes(
     dataset: Dataset, home: Path, at: str, warn: Callable[[str], None], *logs: Callable[[str], None]
-) -> Dataset:
+) -> None:
     """Tell what was noticed when a dataset's file was read: all of it in the logs, the first of it at once.
 
     Args:
@@ -21,15 +21,10 @@ def tell_notes(
         at: Where all of it can be read.
         warn: Told what a user should not miss.
         logs: Each gets everything.
-
-    Returns:
-        The dataset.
     """
-    others = [f"{dataset.slug}: {sentence}" for sentence in made_by_other_rules(home, dataset)]
-    overruled = [dataset.overruled, *others] if dataset.overruled else others
-    for sentence in (*overruled, *dataset.how_read):
+    about_rules = [*filter(None, [dataset.overruled]), *made_by_other_rules(home, dataset)]
+    for sentence in (*about_rules, *dataset.how_read):
         for write in logs:
             write(f"{dataset.slug}: {sentence}")
-    for line in overruled + note_lines(dataset.slug, dataset.notes, at):
+    for line in (*(f"{dataset.slug}: {each}" for each in about_rules), *note_lines(dataset.slug, dataset.notes, at)):
         warn(line)
-    return dataset

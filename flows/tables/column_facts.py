@@ -118,20 +118,22 @@ def _numbering(numbers: pd.Series[Any]) -> dict[str, Any]:
     steps = np.diff(distinct)
     even = len(steps) > 0 and bool(np.allclose(steps, steps.mean(), rtol=EVEN, atol=0))
     lengths = {len(str(int(abs(end)))) for end in (distinct[0], distinct[-1])}
+    digits = lengths.pop() if whole and len(lengths) == 1 and distinct[0] * distinct[-1] > 0 else None
     return {
         "whole": whole,
-        "digits": lengths.pop() if whole and len(lengths) == 1 and distinct[0] * distinct[-1] > 0 else None,
-        "decimals": 0 if whole else max(_places(value) for value in distinct[:: len(distinct) // SAMPLE_ROWS + 1]),
+        "digits": digits,
+        "real_dates": digits not in (6, 8) or (_real_days(distinct[[0, -1]]) and _real_days(distinct)),
         "evenly_spaced": even,
         "rising": bool((np.diff(values) >= 0).all()),
         "repeats": [int(counts.min()), int(counts.max())],
     }
 
 
-def _places(value: float) -> int:
-    """Digits after the point of a number as it is printed: 0 for 5.0, 2 for 0.25, 7 for 1.2e-06."""
-    digits, _, exponent = repr(float(value)).partition("e")
-    return max(0, len(digits.partition(".")[2].rstrip("0")) - int(exponent or 0))
+def _real_days(numbers: np.ndarray[Any, Any]) -> bool:
+    """Whether numbers written YYYYMMDD or YYYYMM are days or months of the calendar."""
+    texts = pd.Series(numbers).astype("int64").astype("str")
+    days = texts.where(texts.str.len() == 8, texts + "01")
+    return bool(pd.to_datetime(days, format="%Y%m%d", errors="coerce").notna().all())
 
 
 def _date_facts(present: pd.Series[Any]) -> dict[str, Any]:
@@ -145,18 +147,21 @@ def _date_facts(present: pd.Series[Any]) -> dict[str, Any]:
         return {"date_like": False}
     texts = pd.Series(present.unique()).astype("str")
     if period is not None:
-        if not texts.str.fullmatch(_PERIODS[period]).all():
+        months = _months(texts, period) if texts.str.fullmatch(_PERIODS[period]).all() else None
+        # Marathon 2001 begins like a month's name: a text of which some is no month stays text.
+        if months is None or months.isna().any():
             return {"date_like": False}
-        return {"date_like": False, "period": period} | _date_span(_months(texts, period))
+        return {"date_like": False, "period": period} | _date_span(months)
     if not all(_DATE.match(text) for text in texts):
         return {"date_like": False}
     offsets = texts.str.contains(_OFFSET) & texts.str.contains(":")
-    days = pd.to_datetime(texts.str.slice(0, 10).str.extract(r"^(\d+-\d+-\d+)")[0], format="%Y-%m-%d", errors="coerce")
+    written = texts.mask(offsets, texts.str.replace(_OFFSET, "", regex=True))
+    moments = pd.to_datetime(written, format="ISO8601", errors="coerce")
     return {
         "date_like": True,
         "offsets": "all" if offsets.all() else "mixed" if offsets.any() else "none",
-        "real_dates": bool(days.notna().all()),
-    } | _date_span(days)
+        "real_dates": bool(moments.notna().all()),
+    } | _date_span(moments)
 
 
 def _months(texts: pd.Series[Any], period: str) -> pd.Series[Any]:

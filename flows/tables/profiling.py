@@ -36,7 +36,8 @@ class ColumnProfile(Frozen):
     offsets: Literal["none", "all", "mixed"] = "none"
     """Of text dates: whether they name their offset from UTC."""
     real_dates: bool = True
-    """Of text dates: whether each is a day of the calendar; 2021-02-30 is none."""
+    """Of text dates: whether each is a day of the calendar and a time of the clock; 2021-02-30 and 24:30 are none. Of
+    whole numbers with 6 or 8 digits: whether each is a month or a day, written YYYYMM or YYYYMMDD."""
     period: Literal["month", "quarter", "month name"] | None = None
     """Text that names months or quarters of certain years: 2001-07, 2001Q3, Jul 2001."""
     date_span: tuple[str, str] | None = None
@@ -51,8 +52,6 @@ class ColumnProfile(Frozen):
     """Numbers: whether all are whole."""
     digits: int | None = None
     """Whole numbers: how many digits every value has; None where they differ in length."""
-    decimals: int | None = None
-    """Numbers: the most digits after the point that any of a sample is written with."""
     evenly_spaced: bool = False
     """Numbers: whether the distinct values lie at equal distances, like 1, 2, 3 or 0.1, 0.2, 0.3."""
     rising: bool | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,20 +67,21 @@ class Shelf:
     def kept(self) -> Iterator[Kept]:
         """The downloaded datasets, by slug. Folders somebody made by hand are left out."""
         if self.folder.is_dir():
-            for folder in sorted(self.folder.iterdir()):
-                card = read_card(folder)
-                if card is not None:
-                    yield Kept(folder.name, card, read_sketch(folder))
-
-    def newer(self) -> Iterator[NewerCard]:
-        """The cards of datasets that a newer Trigpoint has put there."""
-        if self.folder.is_dir():
-            yield from filter(None, map(newer_card, sorted(self.folder.iterdir())))
+            yield from self._read(path.name for path in sorted(self.folder.iterdir()))
 
     @cached_property
-    def _rules(self) -> dict[str, ReadingRules]:
-        """By which rules each source's file was read, when this was first asked."""
-        return {kept.card.source: kept.card.reading for kept in self.kept()}
+    def newer(self) -> dict[str, NewerCard]:
+        """The cards of datasets that a newer Trigpoint has put there, by source, as they were when first asked for."""
+        folders = sorted(self.folder.iterdir(), reverse=True) if self.folder.is_dir() else []
+        return {card.source: card for card in filter(None, map(newer_card, folders))}
+
+    @cached_property
+    def _places(self) -> dict[str, list[str]]:
+        """The slugs of each source's datasets, as they were when first asked for: a run asks for each of its many."""
+        places: dict[str, list[str]] = {}
+        for kept in self.kept():
+            places.setdefault(kept.card.source, []).append(kept.slug)
+        return places
 
     def ruled(self, reference: Reference, given: ReadingRules) -> Reference:
         """The reference with the rules for reading its file: as given, else as its own card says, else as before.
@@ -89,13 +90,14 @@ class Shelf:
             UserError: The rules do not fit together.
         """
         facts = reference.facts
-        reading = given.over(facts.reading).over(self._rules.get(reference.id, ReadingRules()))
+        before = [kept.card.reading for kept in self._before(reference)]
+        reading = given.over(facts.reading).over(before[-1] if before else ReadingRules())
         return reference.model_copy(update={"facts": facts.model_copy(update={"reading": reading})})
 
     def holding(self, reference: Reference) -> Kept | None:
         """The dataset of that reference, in its version where one is known, read by its rules, its bytes intact."""
-        for kept in self.kept():
-            same = kept.card.source == reference.id and reference.version in ("", kept.card.version)
+        for kept in self._before(reference):
+            same = reference.version in ("", kept.card.version)
             if same and kept.card.reading == reference.facts.reading and self._intact(kept):
                 return kept
         return None
@@ -142,6 +144,16 @@ class Shelf:
     def discard(self, reference: Reference) -> None:
         """Forget a working folder."""
         shutil.rmtree(self.incoming / reference.token, ignore_errors=True)
+
+    def _before(self, reference: Reference) -> Iterator[Kept]:
+        """The reference's datasets that were there when this was first asked."""
+        return self._read(self._places.get(reference.id, ()))
+
+    def _read(self, slugs: Iterable[str]) -> Iterator[Kept]:
+        for slug in slugs:
+            card = read_card(self.folder / slug)
+            if card is not None:
+                yield Kept(slug, card, read_sketch(self.folder / slug))
 
     def _intact(self, kept: Kept) -> bool:
         table = self.folder / kept.slug / TABLE

@@ -55,14 +55,16 @@ async def attempts(*scripts: tuple[Say, ...], task: Task | None = None) -> list[
 
 
 def verdict_of(question: Question, traces: list[Trace]) -> Verdict:
-    """The vote over the traces."""
+    """The vote over the traces; of a question with a hint the first one is gold."""
     ballots = [
         Ballot.of(parse_answer(trace.answer, question.answer)) if trace.answer is not None else Ballot("no_answer")
         for trace in traces
     ]
-    vote = Triangulation.plan(question.answer, question.difficulty, RULE).with_gold(ballots[0])
-    vote = vote.with_launched(len(ballots) - 1)
-    for index, ballot in enumerate(ballots[1:]):
+    vote = Triangulation.plan(question.answer, question.difficulty, RULE, hinted=question.hinted)
+    if question.hinted:
+        vote, ballots = vote.with_gold(ballots[0]), ballots[1:]
+    vote = vote.with_launched(len(ballots))
+    for index, ballot in enumerate(ballots):
         vote = vote.with_ballot(index, ballot)
     verdict = vote.decided()
     assert verdict is not None
@@ -102,12 +104,6 @@ async def equal_episode(*answers: int) -> Episode:
         await run_trace(ScriptedModel(block(f"submit({answer})")), LocalSession(), task, CONFIG, sample_index=index)
         for index, answer in enumerate(answers, start=1)
     ]
-    vote = Triangulation.plan(task.question.answer, task.question.difficulty, RULE, hinted=False)
-    vote = vote.with_launched(len(traces))
-    for index, trace in enumerate(traces):
-        assert trace.answer is not None
-        vote = vote.with_ballot(index, Ballot.of(parse_answer(trace.answer, task.question.answer)))
-    verdict = vote.decided()
-    assert verdict is not None
+    verdict = verdict_of(task.question, traces)
     plan, dataset = plan_for(task.question, task.dataset), DatasetRef.of(task.dataset, LOADED)
     return make_episode(plan, task.question, dataset, traces, verdict, sandbox=SANDBOX)

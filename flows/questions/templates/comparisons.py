@@ -82,9 +82,9 @@ submit({"statistic": float(result.statistic), "degrees_of_freedom": int(result.d
         tags=("hypothesis test", "ranks", "groups"),
         bind=levels_and_measure(1),
         text="""Compare $x between the rows where $g is $a and the rows where it is $b by the Mann-Whitney U
-        test. What is the U statistic of the former, that is the number of pairs of a row of either group in
-        which the row with $a has the larger $x, a pair of equal values counting one half? Leave out missing
-        values and round to $d.""",
+        test. What is the U statistic of the former, that is, the number of pairs of one row from each group
+        in which the row with $a has the larger $x, where a pair of equal values counts one half? Leave out
+        missing values and round to $d.""",
         hint="""Take the known values of $x where $g is $a and where it is $b, run the Mann-Whitney test, and
         report U of the first group.""",
         program=_TWO_GROUPS
@@ -100,9 +100,9 @@ submit(float(result.statistic))
         n_steps=4,
         tags=("hypothesis test", "spread", "groups"),
         bind=category_and_measure(3, levels=(2, 12), named=False),
-        text="""Compare the spread of $x between the values of $g: give the statistic of Levene's test with
-        deviations taken from each group's median (the Brown-Forsythe test), over the rows in which both are
-        known, rounded to $d.""",
+        text="""Compare the spread of $x between the groups formed by the values of $g: give the statistic of
+        Levene's test with deviations taken from each group's median (the Brown-Forsythe test), over the rows in
+        which both are known, rounded to $d.""",
         hint="Drop rows with gaps, split $x by $g, run Levene's test centred at the medians, report its statistic.",
         program=_KNOWN
         + """groups = [values for _, values in known.groupby($g)[$x]]

@@ -115,8 +115,8 @@ submit(list(means.idxmax()))
         tags=("share", "filter"),
         bind=_level_and_measure,
         text="""Use the rows in which both $g and $x are known. Among those whose $x is above the median of $x in
-        these rows, what percentage has $a in $g? Interpolate the median linearly; give the percentage (0 to 100)
-        rounded to $d.""",
+        these rows, what percentage has $a in $g? The median of an even number of values is the mean of the middle two.
+        Give the percentage (0 to 100) rounded to $d.""",
         hint="Drop rows with gaps, keep those with $x above the median, find the share of them where $g is $a.",
         program="""
 known = df[[$g, $x]].dropna()
@@ -175,9 +175,9 @@ submit(means.index.tolist())
         n_steps=5,
         tags=("correlation", "groups", "difference"),
         bind=_levels_and_pairs,
-        text="""How much stronger is Pearson's correlation of $x and $y in the rows where $g is $a than in the
-        rows where it is $b? Give the coefficient of the former minus the coefficient of the latter, over the
-        rows in which both $x and $y are known, rounded to $d.""",
+        text="""By how much does Pearson's correlation of $x and $y in the rows where $g is $a exceed that in the
+        rows where it is $b? Give the first coefficient minus the second, over the rows in which both $x and $y
+        are known, rounded to $d.""",
         hint="""Drop rows with gaps, correlate $x and $y in the rows where $g is $a and again where it is $b,
         subtract the second from the first.""",
         program="""
@@ -225,7 +225,7 @@ submit({"group": shares.idxmax(), "percentage": shares.max() * 100})
         tags=("groups", "cumulative share"),
         bind=without_decimals(category_and_measure(levels=(5, 30), named=False, where=_counts_up)),
         text="""Add up $x for each value of $g, over the rows in which both are known. What is the smallest
-        number of values of $g that together reach at least 80% of the grand total?""",
+        number of values of $g whose sums together reach at least 80% of the grand total?""",
         hint="""Drop rows with gaps, sum $x for each value of $g, sort from high to low, cumulate, and count how
         many it takes to reach 80% of the total.""",
         program="""

@@ -63,7 +63,7 @@ TEMPLATES = (
         n_steps=2,
         tags=("spread", "ratio"),
         bind=one_measure(3, _is_positive),
-        text="""What is the coefficient of variation of $x, that is its sample standard deviation (divisor n - 1)
+        text="""What is the coefficient of variation of $x, that is, its sample standard deviation (divisor n - 1)
         divided by its mean? Leave out missing values, and give the ratio rounded to $d.""",
         hint="Compute the sample standard deviation and the mean of $x, divide the one by the other, round.",
         program="""
@@ -195,9 +195,10 @@ submit({"measure": measure, "value": centre})
         n_steps=4,
         tags=("missing values", "imputation", "spread"),
         bind=_with_gaps,
-        text="""Suppose every missing value of $x were replaced by the median of the values that are known. By
-        how many per cent would the sample standard deviation (divisor n - 1) of $x change, compared with that of
-        the known values alone? Interpolate the median linearly; a fall is negative. Round to $d.""",
+        text="""Suppose every missing value of $x were replaced by the median of the known values. By what
+        percentage would the sample standard deviation (divisor n - 1) of $x change, compared with that of the
+        known values alone? The median of an even number of values is the mean of the middle two, and a fall is
+        negative. Round to $d.""",
         hint="""Take the sample standard deviation of the known values of $x, fill the gaps with their median,
         take it again, and express the change as a percentage of the first.""",
         program="""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from random import Random
 
-from flows.questions.eligible import Grain, grain, quoted
+from flows.questions.eligible import Grain, ends, grain, quoted
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.columns import Columns, high, low, places, round_number
 from flows.questions.templates.facts import gap_at_top, probe
-from flows.questions.templates.template import Binding, Slot, Template, column, dates, decimals, number
+from flows.questions.templates.template import Binder, Binding, Slot, Template, column, dates, decimals, number
 from flows.tables.profiling import ColumnProfile
 
 
@@ -19,40 +19,57 @@ def _one_date(table: Columns, _: Random) -> Iterator[Binding]:
 
 
 def _dated_measures(table: Columns, *grains: Grain) -> Iterator[tuple[ColumnProfile, ColumnProfile]]:
-    """Dates that tell days, or one of the grains given, each with a measure."""
-    found = [t for t in (*table.dates, *table.years) if grain(t) in (grains or ("day",))]
+    """Dates of these grains, each with a measure."""
+    found = [t for t in (*table.dates, *table.years) if grain(t) in grains]
     return ((t, x) for t, x in product(found, table.measures) if t != x)
 
 
-_MONTHS: tuple[Grain, ...] = ("day", "month")
 _ANY: tuple[Grain, ...] = ("day", "month", "quarter", "year")
 
 
-def _each(t: ColumnProfile) -> Slot:
-    """Each point of time that a date tells apart."""
+def _point(t: ColumnProfile) -> Slot:
+    """Each point in time that a date tells apart."""
     name = quoted(t.name)
     return Slot("", f"date of {name}, without the time of day" if grain(t) == "day" else f"value of {name}", (t.name,))
 
 
-def _month_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_MONTHS):
-        yield {"t": dates(t), "x": column(x), "d": decimals(places(x))}
+def _year(t: ColumnProfile) -> Slot:
+    """Each year that a date tells apart."""
+    return Slot("", f"{'value' if grain(t) == 'year' else 'calendar year'} of {quoted(t.name)}", (t.name,))
 
 
-def _year_and_measure(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_ANY):
-        yield {"t": dates(t), "x": column(x), "d": decimals(places(x))}
+def _binder(
+    *grains: Grain,
+    each: Callable[[ColumnProfile], Slot] | None = None,
+    rounded: Callable[[ColumnProfile], int] | None = None,
+) -> Binder:
+    """Dates of these grains, each with a measure.
+
+    Args:
+        grains: What the dates tell.
+        each: What is spoken of one by one; None for nothing.
+        rounded: To how many decimals an answer about a measure is rounded; None where it is not.
+    """
+
+    def bind(table: Columns, _: Random) -> Iterator[Binding]:
+        for t, x in _dated_measures(table, *grains):
+            yield {
+                "t": dates(t),
+                **({"each": each(t)} if each is not None else {}),
+                "x": column(x),
+                **({"d": decimals(rounded(x))} if rounded is not None else {}),
+            }
+
+    return bind
+
+
+_year_and_measure = _binder(*_ANY, each=_year, rounded=places)
 
 
 def _years_and_measure(table: Columns, rng: Random) -> Iterator[Binding]:
     """As `_year_and_measure`, for dates of at least two years."""
-    several = {quoted(t.name) for t in (*table.dates, *table.years) if len(_years(t)) > 1}
-    return (binding for binding in _year_and_measure(table, rng) if binding["t"].words in several)
-
-
-def _years(t: ColumnProfile) -> set[str]:
-    ends = t.date_span or ((t.first, t.last) if t.first and t.last else (str(t.min), str(t.max)))
-    return {end[:4] for end in ends}
+    several = {t.name for t in (*table.dates, *table.years) if len({end[:4] for end in ends(t)}) > 1}
+    return (binding for binding in _year_and_measure(table, rng) if several.issuperset(binding["t"].columns))
 
 
 def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
@@ -61,7 +78,7 @@ def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
         if (t.unique or 0) >= 10 * length:
             yield {
                 "t": dates(t),
-                "each": _each(t),
+                "each": _point(t),
                 "x": column(x),
                 "length": Slot(str(length), str(length)),
                 "d": decimals(places(x)),
@@ -69,31 +86,17 @@ def _runs(table: Columns, rng: Random) -> Iterator[Binding]:
 
 
 def _date_and_threshold(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table):
+    for t, x in _dated_measures(table, "day"):
         if len(x.quantiles) == 3 and x.quantiles[2] is not None:
             threshold = round_number(x.quantiles[2], x)
             if low(x) < threshold < high(x):
                 yield {"t": dates(t), "x": column(x), "threshold": number(threshold)}
 
 
-def _trends(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table):
-        # A change per year is smaller than the spread over all years.
-        yield {"t": dates(t), "x": column(x), "d": decimals(places(x) + 1)}
-
-
-def _date_and_counted(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_ANY):
-        yield {"t": dates(t), "each": _each(t), "x": column(x)}
-
-
-def _date_and_correlated(table: Columns, _: Random) -> Iterator[Binding]:
-    for t, x in _dated_measures(table, *_ANY):
-        yield {"t": dates(t), "each": _each(t), "x": column(x), "d": decimals(3)}
-
-
 def _date_and_gaps(table: Columns, _: Random) -> Iterator[Binding]:
-    return ({"t": dates(t), "x": column(x)} for t, x in _dated_measures(table, *_ANY) if x.missing >= 5)
+    return (
+        {"t": dates(t), "each": _year(t), "x": column(x)} for t, x in _dated_measures(table, *_ANY) if x.missing >= 5
+    )
 
 
 _AVERAGES = """
@@ -131,8 +134,8 @@ submit(over.min().date())
         n_steps=3,
         tags=("dates", "gaps"),
         bind=_one_date,
-        text="""Put the different dates of $t in order. What is the largest number of days from one of them to
-        the next? Leave out missing dates, and the time of day.""",
+        text="""Put the distinct dates of $t in order. What is the largest number of days from one of them to the
+        next? Leave out missing dates, and ignore the time of day.""",
         hint="Read $t as dates without time, drop duplicates, sort, subtract each from the next, take the largest.",
         program="""
 days = $t.dt.normalize().drop_duplicates().sort_values()
@@ -147,7 +150,7 @@ submit(int(gaps.max()))
         difficulty="medium",
         n_steps=3,
         tags=("dates", "groups", "selection"),
-        bind=_month_and_measure,
+        bind=_binder("day", "month", rounded=places),
         text="""Over all years together, in which calendar month of $t is the mean of $x highest, and what is
         that mean? Use the rows in which both are known. Give the number of the month, 1 to 12, under "month" and
         the mean, rounded to $d, under "mean".""",
@@ -171,8 +174,8 @@ submit({"month": int(means.idxmax()), "mean": means.max()})
         n_steps=4,
         tags=("dates", "groups", "change"),
         bind=_years_and_measure,
-        text="""Take the mean of $x for each calendar year of $t that has values of it. From which of these years
-        to the next one does the mean rise most? Use the rows in which both are known. Give the later year under
+        text="""Take the mean of $x for each $each with known values of $x. From which of these years to the next
+        one does the mean rise most? Use the rows in which both are known. Give the later year under
         "year" and the rise, rounded to $d, under "rise".""",
         hint="""Read $t as dates, take the mean of $x by year, subtract each year's mean from the next, take the
         largest.""",
@@ -198,7 +201,7 @@ submit({"year": int(rises.idxmax()), "rise": rises.max()})
         bind=_runs,
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
         order of time. What is the highest mean of any $length consecutive
-        averages? What has no value is skipped, not counted as zero. Round to $d.""",
+        averages? Skip points in time without a known value; do not count them as zero. Round to $d.""",
         hint="""Read $t as dates, average $x per date, sort by date, take the mean of every $length averages in a
         row, and pick the highest.""",
         program=_AVERAGES
@@ -214,8 +217,8 @@ submit(running.max())
         n_steps=2,
         tags=("dates",),
         bind=_one_date,
-        text="""How many days lie between the earliest and the latest date in $t? Leave out missing dates and the
-        time of day.""",
+        text="""How many days lie between the earliest and the latest date in $t? Leave out missing dates, and
+        ignore the time of day.""",
         hint="Read $t as dates without time and subtract the smallest from the largest.",
         program="""
 days = $t.dt.normalize()
@@ -229,7 +232,7 @@ submit((days.max() - days.min()).days)
         difficulty="medium",
         n_steps=4,
         tags=("dates", "groups", "change"),
-        bind=_year_and_measure,
+        bind=_binder(*_ANY, rounded=places),
         text="""Use the rows in which both $t and $x are known. By how much does the mean of $x in the last
         calendar year exceed its mean in the first one? A fall is negative. Round to $d.""",
         hint="Read $t as dates, take the mean of $x by calendar year, subtract the first year's from the last year's.",
@@ -250,7 +253,7 @@ submit(means.iloc[-1] - means.iloc[0])
         n_steps=3,
         tags=("dates", "missing values", "selection"),
         bind=_date_and_gaps,
-        text="""In which calendar year of $t is $x missing in the most rows, and in how many? Give the year under
+        text="""For which $each is $x missing in the most rows, and in how many? Give the year under
         "year" and the number of rows under "missing".""",
         hint="Read $t as dates, mark the rows where $x is missing, count the marks by year, pick the largest count.",
         program="""
@@ -266,8 +269,8 @@ submit({"year": int(gaps.idxmax()), "missing": int(gaps.max())})
         n_steps=4,
         tags=("dates", "groups", "spread"),
         bind=_year_and_measure,
-        text="""In which calendar year of $t is the distance between the smallest and the largest $x greatest,
-        and how great is it? Use the rows in which both are known. Give the year under "year" and the distance,
+        text="""For which $each is the difference between the largest and the smallest $x greatest, and how great
+        is it? Use the rows in which both are known. Give the year under "year" and the difference,
         rounded to $d, under "range".""",
         hint="Read $t as dates, subtract the smallest $x of each year from its largest, pick the year with the most.",
         program=_BY_YEAR
@@ -283,10 +286,11 @@ submit({"year": int(ranges.idxmax()), "range": ranges.max()})
         difficulty="hard",
         n_steps=4,
         tags=("dates", "regression"),
-        bind=_trends,
+        # A change per year is smaller than the spread over all years.
+        bind=_binder("day", rounded=lambda x: places(x) + 1),
         text="""Use the rows in which both $t and $x are known, and fit a straight line to $x over time by least
         squares. Measure time in years: the whole days since the earliest date of these rows, divided by 365.25.
-        What is the slope, that is the change of $x per year? Round to $d.""",
+        What is the slope, that is, the change of $x per year? Round to $d.""",
         hint="""Read $t as dates, turn them into years since the earliest one, regress $x on these years, and
         report the slope.""",
         program="""
@@ -304,10 +308,10 @@ submit(float(line.slope))
         difficulty="hard",
         n_steps=4,
         tags=("dates", "correlation"),
-        bind=_date_and_correlated,
+        bind=_binder(*_ANY, each=_point, rounded=lambda _: 3),
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
-        order of time. What is Pearson's correlation between the averages, from
-        the second one on, and the average right before each? What has no value is skipped. Round to $d.""",
+        order of time. What is Pearson's correlation between each average, from the second one on, and
+        the one right before it? Skip points in time without a known value. Round to $d.""",
         hint="""Read $t as dates, average $x per date, sort by date, correlate the averages with themselves one
         step back.""",
         program=_AVERAGES
@@ -321,10 +325,10 @@ submit(float(line.slope))
         difficulty="very_hard",
         n_steps=6,
         tags=("dates", "runs"),
-        bind=_date_and_counted,
+        bind=_binder(*_ANY, each=_point),
         text="""Average $x for each $each, over the rows in which both are known, and put these averages in
-        order of time. At most how many times in a row does the average rise
-        from one to the next? What has no value is skipped, and an equal average is no rise.""",
+        order of time. What is the largest number of times in a row that the average rises from one to the
+        next? Skip points in time without a known value; an equal average is not a rise.""",
         hint="""Read $t as dates, average $x per date, sort by date, mark each average that is larger than the
         one before, and find the longest run of marks.""",
         program=_AVERAGES

@@ -84,7 +84,7 @@ TEMPLATES = (
         n_steps=3,
         tags=("spread", "comparison", "yes or no"),
         bind=_positive_pairs,
-        text="""Does $x vary more than $y, by the coefficient of variation, that is the sample standard deviation
+        text="""Does $x vary more than $y, by the coefficient of variation, that is, the sample standard deviation
         (divisor n - 1) divided by the mean? Leave out missing values column by column, and answer true or false.""",
         hint="Divide the sample standard deviation of $x and of $y by their means, and compare the two ratios.",
         program="""
@@ -164,7 +164,7 @@ submit(numbers[lowest].std())
         n_steps=3,
         tags=("correlation", "selection"),
         bind=measure_lists(3),
-        text="""Which two of the columns $xs are least correlated, that is have the Pearson coefficient closest
+        text="""Which two of the columns $xs are least correlated, that is, have the Pearson coefficient closest
         to zero? For each pair use the rows in which both are known. Give the set of the two names.""",
         hint="Compute Pearson's coefficient for every pair of the columns and take the pair with the smallest size.",
         program=_EVERY_PAIR + "submit(set(strength.idxmin()))",
@@ -279,8 +279,8 @@ submit({"quarter": int(means.idxmax()), "mean": means.max()})
         tags=("regression", "correlation", "selection"),
         bind=target_and_predictors(3, 3),
         text="""Use the rows in which $y and all of the columns $xs are known. Pick the two of these columns
-        whose Pearson correlation with $y is largest in size, then fit $y on the two by ordinary least squares
-        with an intercept. Give the names of the two columns, the stronger one first, as a list under
+        whose Pearson correlation with $y is largest in absolute value, then fit $y on the two by ordinary least
+        squares with an intercept. Give the names of the two columns, the stronger one first, as a list under
         "predictors", and the adjusted R squared of the fit, rounded to $d, under "adjusted_r_squared".""",
         hint="""Drop the rows with gaps, correlate each candidate with $y, keep the two with the largest absolute
         value, fit the linear model with an intercept, and read off its adjusted R squared.""",

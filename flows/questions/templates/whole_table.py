@@ -102,9 +102,9 @@ submit(set(distinct.index[distinct == len(df)]))
         n_steps=4,
         tags=("missing values", "rows"),
         bind=_gaps_in_several,
-        text="""Look at the rows in which at least one value is missing, and at which columns are missing in each
-        of them. Which combination of missing columns is found in the most rows? A row counts for exactly the
-        columns missing in it. Give the set of the columns' names.""",
+        text="""Take the rows in which at least one value is missing and, for each of them, the set of all columns
+        in which its value is missing. Which of these sets occurs in the most rows? Only rows with exactly the
+        same set count together. Give the set of the columns' names.""",
         hint="""Mark what is missing, keep the rows with a mark, count how often each pattern of marks occurs,
         and name the marked columns of the most frequent pattern.""",
         program="""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 from typing import get_args
 
 import pytest
@@ -81,6 +82,47 @@ def test_as_many_flags_of_a_family_are_true_as_false(rows: list[tuple[str, Diffi
         answers = Counter((each.id[0], each.ground_truth) for each in kept if each.answer.type == "bool")
         assert all(answers[family, True] == answers[family, False] for family in "abc")
         assert len(kept) >= min(most, len(others)), "other questions take their places"
+
+
+def test_true_or_false_questions_survive_where_there_are_many_families() -> None:
+    flags = [
+        proven(f"{family}{level}", at, level, interest=at / 100).model_copy(
+            update={"ground_truth": at % 2 == 0, "answer": AnswerSpec(type="bool")}
+        )
+        for at, (level, family, _) in enumerate(product(LEVELS, "abcdefghijkl", range(2)))
+    ]
+    others = [proven(f"{family}{level}", 0, level) for level, family in product(LEVELS, "mnopqr")]
+    kept = choose([*flags, *others], 40)
+    answers = Counter((each.difficulty, each.ground_truth) for each in kept if each.answer.type == "bool")
+    assert len(kept) == 40
+    for level in LEVELS:
+        assert answers[level, True] == answers[level, False] >= 2, f"{level}: the pool has twelve of each"
+
+
+def test_true_and_false_are_paired_over_difficulties_where_one_has_too_few() -> None:
+    rows: list[tuple[Difficulty, bool]] = [
+        ("easy", True), ("easy", True), ("hard", False), ("easy", False), ("hard", False),
+    ]  # fmt: skip
+    flags = [
+        proven("a", at, level).model_copy(update={"ground_truth": truth, "answer": AnswerSpec(type="bool")})
+        for at, (level, truth) in enumerate(rows)
+    ]
+    others = [proven(f"b{level}", at, level) for level in LEVELS for at in range(100, 110)]
+    kept = choose([*flags, *others], 30)
+    assert Counter(each.ground_truth for each in kept if each.answer.type == "bool") == {True: 2, False: 2}
+
+
+def test_a_place_too_small_for_a_pair_goes_to_another_question() -> None:
+    flags = [
+        proven("a", at, "easy", interest=9).model_copy(
+            update={"ground_truth": at % 2 == 0, "answer": AnswerSpec(type="bool")}
+        )
+        for at in range(20)
+    ]
+    others = [proven("b", at, "very_hard") for at in range(100, 103)]
+    kept = choose([*flags, *others], 11)
+    assert Counter(each.answer.type for each in kept) == {"bool": 8, "any": 3}
+    assert Counter(each.ground_truth for each in kept if each.answer.type == "bool") == {True: 4, False: 4}
 
 
 def test_everything_that_decides_is_in_the_key() -> None:

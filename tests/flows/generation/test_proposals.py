@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from blocks.chat.models import Message, ToolCall
 from flows.generation.proposals import Proposal, Unreadable, read_proposals, read_wordings
+from flows.questions.records import AnswerSpec, ValueSpec
 from tests.support.proposing import code_block, json_block, proposal
 
 ONE = proposal("How many rows are there?", "submit(len(df))")
@@ -47,6 +48,20 @@ def test_the_forms_models_write(reply: str) -> None:
     assert (item.question, item.program) == (ONE["question"], ONE["program"])
     assert (item.answer.type, item.answer.decimals) == ("float", 2)
     assert not found.cut_off
+
+
+def test_what_is_said_by_key_is_read_as_what_is_said_of_the_answer() -> None:
+    by_key = {"mean": "Float", "n": {"type": " INT", "decimals": None, "unit": "rows", "scale": 3.0, "note": "all"}}
+    answer = {"type": "Mapping", "scale": 2.0, "by_key": by_key}
+    found = read_proposals(said(json_block({"questions": [{**ONE, "answer": answer}]})))
+    assert found is not None
+    (item,) = found.items
+    assert isinstance(item, Proposal)
+    own = {"mean": ValueSpec(type="float"), "n": ValueSpec(type="int", unit="rows")}
+    assert item.answer == AnswerSpec(type="mapping", by_key=own)
+    wrong = read_proposals(said(json_block({"questions": [{**ONE, "answer": {"by_key": {"mean": 3}}}]})))
+    assert wrong is not None
+    assert isinstance(wrong.items[0], Unreadable)
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,28 @@ def test_months_and_quarters_are_dates(values: list[object], months: list[str], 
     [
         ["2020-01-31T10:00:00Z", "2021-12-01T23:59:59"],
         ["2021-02-30", "2021-03-01"],
+        ["2021-03-01 10:00", "2021-03-01 24:30"],
+        ["2021-03-01T10:00:00+01:00", "2021-03-01T10:71:00+01:00"],
+        ["Mar 2001", "Marathon 2001"],
+        ["Apr 2001"] * 250 + ["Marzo 2001"],
         ["2021-03-01"] * 120 + ["later"],
         ["2021-03"] * 120 + ["2021-15"],
         ["2021-03-01", "2021-03"],
+        [20210101, 20210301, 20210401, 20210230, 20211231],
     ],
 )
-def test_text_that_is_not_all_dates_of_one_kind_is_no_date(values: list[object]) -> None:
+def test_what_is_not_all_dates_of_one_kind_is_no_date(values: list[object]) -> None:
     assert roles({"at": values * 4}).dates == ()
+
+
+def test_numbers_of_which_some_are_no_months_are_no_dates() -> None:
+    assert roles({"month": [202001, 202011, 202104, 202113, 202201] * 8}).dates == ()
+    assert [each.name for each in roles({"month": [202001, 202011, 202104, 202112, 202201] * 8}).dates] == ["month"]
+
+
+def test_text_that_only_begins_like_a_month_groups_rows() -> None:
+    found = roles({"race": ["Mar 2001", "Marathon 2001"] * 30, "x": [at * at % 61 for at in range(60)]})
+    assert [column.name for column in found.categories] == ["race"]
 
 
 def test_offsets_are_told_of() -> None:

@@ -43,7 +43,8 @@ def identifies(name: str, values: Sequence[object]) -> bool:
     Postleitzahl_plz|PLZ|Kundennummer|Auftragsnummer|Numero client|Nº cliente|номер заказа|код|customer_id|orderId
     townid|user id|ID|key
     Phone|phone_number|Telefon|EAN|isbn|geoid|GEOID|county_fips|Customer ID|id_customer|Code INSEE|Matricula
-    Station Number|transaction_key|barcode|checksum|N° dossier""".replace("\n", "|").split("|"),
+    Station Number|transaction_key|barcode|checksum|N° dossier
+    Order №|№ заказа|Matri\u0301cula""".replace("\n", "|").split("|"),
 )
 def test_numbers_named_like_identifiers_are_not_measured(name: str) -> None:
     assert identifies(name.strip(), FIVE_DIGITS)
@@ -84,6 +85,9 @@ def test_amounts_stay_measures(name: str) -> None:
         ("time", [1949 + at / 12 for at in range(ROWS)]),
         ("YearBuilt", [1900 + _random.randrange(100) for _ in range(ROWS)]),
         ("yr", [60 + _random.randrange(30) for _ in range(ROWS)]),
+        ("år", [60 + _random.randrange(30) for _ in range(ROWS)]),
+        ("Año", [60 + _random.randrange(30) for _ in range(ROWS)]),
+        ("An\u0303o", [60 + _random.randrange(30) for _ in range(ROWS)]),
         ("foo", [1900 + _random.randrange(100) for _ in range(ROWS)]),
         ("month", [1 + _random.randrange(12) for _ in range(ROWS)]),
         ("hour", [_random.randrange(24) for _ in range(ROWS)]),
@@ -142,6 +146,8 @@ def test_no_template_computes_with_an_identifier() -> None:
         ("Código Postal", ("codigo", "postal")),
         ("county_fips", ("county", "fips")),
         ("Order #", ("order", "#")),
+        ("Order №", ("order", "no")),
+        ("Födelseår", ("fodelsear",)),
         ("x2", ("x", "2")),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from blocks.errors import UserError
 from blocks.held import Busy
 from blocks.sources.models import Reference
-from flows.runs.downloads import DownloadReport, DownloadRow, DownloadState, failed_row
+from flows.runs.downloads import DownloadReport, DownloadRow, DownloadState, failed_row, row_before
+from flows.tables.cards import DownloadCard, write_record
 from flows.tables.intake import named_sources
+from flows.tables.profiling import DatasetProfile
 from flows.tables.shelf import Shelf
 
 
@@ -72,3 +76,38 @@ def test_one_download_at_a_time_into_a_home(tmp_path: Path) -> None:
 def test_two_versions_never_share_a_working_folder() -> None:
     one, other = (Reference(source="s3://b/x.csv", version=version) for version in ("1", "2"))
     assert one.token != other.token
+
+
+def put(home: Path, slug: str, source: str, text: bytes, version: str = "") -> Path:
+    """A dataset as a download has left it; its card."""
+    folder = home / "datasets" / slug
+    folder.mkdir(parents=True)
+    (folder / "data.csv").write_bytes(text)
+    card = DownloadCard(
+        source=source, version=version, retrieved_at=datetime(2026, 1, 1, tzinfo=UTC), bytes=len(text),
+        sha256=hashlib.sha256(text).hexdigest(), encoding="utf-8", delimiter=",", rows=1, column_count=1,
+        profile=DatasetProfile(rows=1, columns=1, facts=()),
+    )  # fmt: skip
+    write_record(folder / "dataset.json", card)
+    return folder / "dataset.json"
+
+
+def test_what_is_there_already_is_found_by_source_and_version(tmp_path: Path) -> None:
+    put(tmp_path, "cities", "kaggle:o/cities", b"a\n1\n", "1")
+    put(tmp_path, "cities-2", "kaggle:o/cities", b"a\n2\n", "2")
+    put(tmp_path, "torn", "kaggle:o/torn", b"a\n3\n").with_name("data.csv").write_bytes(b"a\n4\n")
+    newer = put(tmp_path, "later", "kaggle:o/later", b"a\n5\n")
+    newer.write_text(newer.read_text().replace('"schema_version": 1', '"schema_version": 2', 1))
+    (tmp_path / "datasets" / "by-hand").mkdir()
+    shelf = Shelf(tmp_path)
+
+    def before(source: str, version: str = "") -> tuple[str, str]:
+        row = row_before(shelf, Reference(source=source, version=version), False, tmp_path / "logs")
+        return (row.state, row.dataset or row.detail) if row is not None else ("", "")
+
+    assert before("kaggle:o/cities") == ("already there", "cities")
+    assert before("kaggle:o/cities", "2") == ("already there", "cities-2")
+    assert before("kaggle:o/cities", "3") == before("kaggle:o/torn") == before("kaggle:o/none") == ("", "")
+    state, why = before("kaggle:o/later")
+    assert state == "failed"
+    assert "newer Trigpoint" in why

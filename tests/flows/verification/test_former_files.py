@@ -235,3 +235,9 @@ def test_questions_made_by_other_rules_are_told_of(tmp_path: Path, twins: tuple[
     assert made_by_other_rules(tmp_path, one) == made_by_other_rules(tmp_path, other) == []
     Shelf.of(tmp_path, ruled).put(batch("key", "c"))
     assert len(made_by_other_rules(tmp_path, one)) == 1, "and the other way round"
+    among_others = ruled.model_copy(update={"slug": f"{ruled.slug}-{ruled.content[:8]}"})
+    assert made_by_other_rules(tmp_path, among_others) == [told]
+    former = tmp_path / "questions" / f"{one.slug}.report.json"
+    (tmp_path / "questions" / f"{one.stem}.report.json").rename(former)
+    (told,) = made_by_other_rules(tmp_path, ruled)
+    assert told.startswith(f"2 questions in {one.slug}.jsonl")

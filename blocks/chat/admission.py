@@ -32,12 +32,15 @@ from blocks.chat.legs import Leg
 from blocks.chat.limits import ANSWER_TOKENS, LATEST_S, Limits, learnt, worst_case
 from blocks.chat.models import ChatRequest, Usage
 from blocks.chat.orders import NOBODY, Broken, Desk, Go, Order, Origin, Return, Spent
-from blocks.chat.patience import asked, closed
+from blocks.chat.patience import asked, because, closed
 from blocks.chat.prices import Price, priced
 from blocks.chat.retry import RetryPolicy
 from blocks.plurals import several
 
 log = logging.getLogger(__name__)
+
+NOTABLE_S = 10.0
+"""A longer wait that a server asks for is told: nobody should wonder why nothing goes on."""
 
 
 @dataclass(frozen=True)
@@ -223,11 +226,11 @@ class Trip:
         long = closing.seconds > self._traffic.patience_s
         self._gate.settle(leg.back(error, closing if long else None))
         self._traffic.learn(leg.headers)
-        if long and adaptive.closed_s() <= self._traffic.patience_s:
-            log.warning(
-                "%s at %s has asked %s: %s",
-                self._order.model, self._traffic.endpoint, asked(closing.seconds), closing.said,
-            )  # fmt: skip
+        # Once for all the calls that are turned away together, and again where the wait becomes one of hours.
+        notable = self._traffic.patience_s if long else NOTABLE_S
+        if closing.seconds > notable and adaptive.closed_s() <= notable:
+            model, endpoint = self._order.model, self._traffic.endpoint
+            log.warning("%s at %s has asked %s%s.", model, endpoint, asked(closing.seconds), because(closing.said))
         if isinstance(error, RateLimited):
             end = adaptive.turned_away(place, closing.seconds, closing.said)
         else:

@@ -39,7 +39,7 @@ def closed(model: str, endpoint: str, wait_s: float, patience_s: float, said: st
         said: The server's words.
     """
     return ServerWait(
-        f"{model} at {endpoint} is not asked for now: its server has asked {asked(wait_s)}{_because(said)};"
+        f"{model} at {endpoint} is not asked for now: its server has asked {asked(wait_s)}{because(said)};"
         f" a call waits {spoken(patience_s)} at most.",
         remedy(),
         probe_s=wait_s,
@@ -63,7 +63,8 @@ def asked(wait_s: float, now: float | None = None) -> str:
         now: Seconds since 1970; None: the clock.
     """
     now = time.time() if now is None else now
-    return f"to send nothing for {wait_s:.0f} s ({spoken(wait_s)}), until {time_of_day(now + wait_s, now)}"
+    in_words = f" ({spoken(wait_s)})" if wait_s >= 60 else ""
+    return f"to send nothing for {wait_s:.0f} s{in_words}, until {time_of_day(now + wait_s, now)}"
 
 
 def time_of_day(moment: float, now: float) -> str:
@@ -83,5 +84,6 @@ def spoken(seconds: float) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def _because(said: str) -> str:
+def because(said: str) -> str:
+    """The server's words, if there are any, as a sentence goes on with them."""
     return f" ({said.rstrip('.')})" if said else ""

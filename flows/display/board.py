@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.plurals import several
+from flows.display.noticed import noticed
 from flows.display.rows import QuestionRow
 
 SYMBOLS = {"verified": "✓", "other": "○", "unfinished": "✗"}
@@ -137,7 +138,7 @@ def current_board() -> Iterator[Board]:
     board = Board()
     token = _current.set(board)
     try:
-        with board.live():
+        with board.live(), noticed(board.warn):
             yield board
     finally:
         _current.reset(token)

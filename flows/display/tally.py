@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from flows.display.noticed import noticed
+
 
 class Tally:
     """Told of every step of a run.
@@ -60,7 +62,7 @@ def current_tally() -> Iterator[Tally]:
     if shared is not None:
         yield shared
         return
-    with Tally().live() as tally:
+    with Tally().live() as tally, noticed(tally.warn):
         token = _current.set(tally)
         try:
             yield tally

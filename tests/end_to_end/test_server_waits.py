@@ -16,7 +16,7 @@ from tests.support.command_home import Home
 from tests.support.dataset_files import file_of
 from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
-from tests.support.prefect_server import PrefectServer
+from tests.support.prefect_server import PrefectServer, ask_server
 from tests.support.proposing import EXPLORES, by_part, code_block, explorer, json_block, proposal
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
@@ -75,6 +75,8 @@ def test_episodes_end_and_go_on(tmp_path: Path, prefect_server: PrefectServer) -
         assert server.tally.asked.total() <= GOOD + 4, "those on their way, and nothing after them"
         answered = server.tally.answered.copy()
         asyncio.run(check_outage(home))
+        logged = [each["message"] for each in ask_server(f"{prefect_server.api_url}/logs/filter", "POST", {})]
+        assert any(WORDS in line and "has asked to send nothing for 36000 s (10 h)" in line for line in logged)
         provider.good = 10**6
         home.run("episode", *command)
         assert all(server.tally.asked[key] == 1 for key in answered), "what was answered is not asked again"

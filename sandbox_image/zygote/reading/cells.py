@@ -60,7 +60,7 @@ NUMBER: Final = re.compile(
     rf"(?P<after>\s?(?:{_CURRENCY}|{_SUFFIX}))?(?P<close>\))?(?P<minus>-)?$"
 )
 """A number as people write it; the groups tell its parts."""
-PLAIN: Final = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?(?:inf|infinity)$", re.I)
+PLAIN: Final = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?(?:inf|infinity)$", re.I)
 LOOSE: Final = re.compile(rf"^\(?{_SIGNED}{_CURRENCY}?\s?{_SIGNED}{_DIGITS}\s?(?:{_CURRENCY}|%|‰|°[CF]?)?\)?-?$")
 """A number, without any unit in letters."""
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"

@@ -26,7 +26,7 @@ _GOOD: Final = 0.6
 _ENTITY: Final = re.compile(r"&#?\w{1,10};")
 """`&amp;`, as web pages write a sign."""
 _WITH_COLON: Final = re.compile(
-    r"(?<![A-SU-Za-z_\d:.])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?![\d:])|\b[A-Za-z][\w+.-]*:/{1,3}|\b(?:mailto|urn):|\b[A-Za-z]:(?=[\\/])"
+    r"(?<![A-SU-Za-z_\d:.])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?![\d:])|\b[A-Za-z][\w+.-]{0,30}:/{1,3}|\b(?:mailto|urn):|\b[A-Za-z]:(?=[\\/])"
     r"|\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}|(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"
 )
 """Times, addresses, paths: a colon within them separates nothing."""

@@ -16,6 +16,8 @@ from sandbox_image.zygote.reading.refusals import LoadError, check_text
 from sandbox_image.zygote.reading.rules import Rules
 
 _SAMPLE_BYTES: Final = 256 * 1024
+_MOST_BYTES: Final = 16 * 1024**2
+"""Of a file with long lines, so much is looked at to find out how it is written."""
 _FEWEST_LINES: Final = 4
 _DOUBLED: Final = ("::", "||", "~~", "^^", "@@")
 _UNIT: Final = "\x1f"
@@ -42,7 +44,10 @@ def find(text: Text, rules: Rules, max_columns: int) -> Found:
     """
     lines, complete = _first_lines(text)
     if rules.delimiter is None and rules.header_line is None:
-        check_text("\n".join(line.text for line in lines))
+        check_text("\n".join(line.text for line in lines) or _beginning(text))
+    if not lines and not complete:
+        most = _MOST_BYTES // 1024**2
+        raise LoadError("other", f"The file's first line is longer than {most} MB, so it holds no names of columns.")
     notes: list[str] = []
     text, lines, doubled = _single(text, lines, rules)
     if doubled:
@@ -86,20 +91,25 @@ def _stands_in(delimiter: str, lines: Sequence[Line]) -> bool:
     return any(delimiter in line.text for line in lines)
 
 
+def _beginning(text: Text) -> str:
+    """Of a first line that does not end, as much as tells the format."""
+    return bytes(text.data[text.start : min(text.end, text.start + _SAMPLE_BYTES)]).decode("utf-8", "replace")
+
+
 def _first_lines(text: Text) -> tuple[list[Line], bool]:
-    """The first lines, and whether they are all."""
+    """The first lines, and whether they are all; none where the first one does not end within what is looked at."""
     size = _SAMPLE_BYTES
     while True:
         end = min(text.end, text.start + size)
         raw = text.data[text.start : end]
         complete = end >= text.end
         ends = [each.end() for each in LINE_END.finditer(raw)]
-        if complete or len(ends) >= _FEWEST_LINES:
+        if complete or len(ends) >= _FEWEST_LINES or size >= _MOST_BYTES:
             break
         size *= 4
     if not complete:
         # A line end at the edge may be half of one.
-        raw = raw[: ends[-2]]
+        raw = raw[: ends[max(0, len(ends) - 2)] if ends else 0]
     parts = re.split(r"\r\n|\n|\r", raw.decode("utf-8", "replace"))
     if parts and parts[-1] == "":
         parts.pop()
@@ -250,7 +260,7 @@ def _body(text: Text, start: int, end: int, layout: Layout, dialect: Dialect, ru
     if removed:
         view = _cut(view, [number - layout.first_line for number in removed])
     if dialect.delimiter == BLANKS:
-        view = memoryview(re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", bytes(view)).replace(b"\t", b" "))
+        view = memoryview(re.sub(rb"(?m)^[ \t]+|(?<![ \t])[ \t]+(?=\r?$)", b"", bytes(view)).replace(b"\t", b" "))
     if not bytes(view[:4096]).strip() and not bytes(view).strip():
         raise LoadError("empty", "The file has a header line but no rows.")
     return Body(view, layout.first_line, tuple(removed))

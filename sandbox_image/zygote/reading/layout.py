@@ -36,7 +36,8 @@ UNITS: Final = re.compile(
     re.I,
 )  # fmt: skip
 """What a line of units holds."""
-_RULED: Final = re.compile(r"^\s*[-=+|:\s]*[-=]{3,}[-=+|:\s]*$")
+_RULED: Final = re.compile(r"[-=+|:\s]*")
+_STROKE: Final = re.compile(r"[-=]{3}")
 _SEP: Final = re.compile(r'^"?sep=(.|\\t)"?[,;\t]*$', re.I)
 
 
@@ -104,7 +105,7 @@ def lay_out(
     Raises:
         LoadError: There are no columns, or no rows, or it is in doubt which line names the columns.
     """
-    ruled = [line for line in lines[:40] if _RULED.match(line.text)]
+    ruled = [line for line in lines[:40] if _RULED.fullmatch(line.text) and _STROKE.search(line.text)]
     kept = [line for line in lines if line not in ruled] if ruled else list(lines)
     rows = read_rows(kept, dialect)
     filled = [row for row in rows if not row.blank]

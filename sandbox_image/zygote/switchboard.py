@@ -253,12 +253,11 @@ class Switchboard:
             upload.write(frame.payload)
             return
         upload.complete = True
-        problem = upload.problem()
-        if problem:
-            self._fail_load("size", problem)
-            return
-        message = json.dumps({"op": "load", **upload.options}).encode()
-        socket.send_fds(self._template, [message], [upload.descriptor])
+        for reason, problem in (("size", upload.problem()), ("rules", upload.excess())):
+            if problem:
+                self._fail_load(reason, problem)
+                return
+        socket.send_fds(self._template, [upload.message], [upload.descriptor])
         upload.close()
 
     def _fail_load(self, reason: str, message: str) -> None:

@@ -24,7 +24,7 @@ from sandbox_image.zygote.reading.numerals import Marks, in_doubt
 from sandbox_image.zygote.reading.parsing import Table
 from sandbox_image.zygote.reading.records import ragged
 from sandbox_image.zygote.reading.refusals import LoadError
-from sandbox_image.zygote.reading.remarks import Remarks
+from sandbox_image.zygote.reading.remarks import Remarks, bounded
 from sandbox_image.zygote.reading.rules import NO_RULES, Rules
 from sandbox_image.zygote.reading.sentinels import note_sentinels
 from sandbox_image.zygote.reading.structure import examine
@@ -87,6 +87,7 @@ def load(
     remarks = Remarks(dict(layout.column_notes))
     frame = _Conversion(Table(structure, names, rules.missing), found, rules, remarks).run()
     notes = [*text.notes, *found.notes, *layout.notes, *structure.notes, *found.footer_notes, *remarks.sentences()]
+    warnings, column_notes = bounded(notes, remarks.columns)
     facts = Facts(
         rows=len(frame),
         columns=frame.shape[1],
@@ -95,8 +96,8 @@ def load(
         bytes=text.size,
         sha256=text.sha256,
         seconds=round(time.monotonic() - started, 4),
-        warnings=notes,
-        column_notes=remarks.columns,
+        warnings=warnings,
+        column_notes=column_notes,
     )
     return frame, facts
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from sandbox_image.zygote.reading.letters import margin, rank
+from sandbox_image.zygote.reading.records import LINE_END
 from sandbox_image.zygote.reading.refusals import LoadError, check_bytes
 
 Buffer = bytes | mmap.mmap
@@ -213,7 +214,7 @@ def _decode(body: bytes, encoding: str) -> str:
     try:
         text = codecs.decode(body, encoding)
     except UnicodeDecodeError as error:
-        line = body[: error.start].count(b"\n") + 1
+        line = _line_of(body, error.start)
         message = f"The file cannot be read as {encoding}: line {line} holds bytes that are none of its signs; name"
         raise LoadError("encoding", f"{message} another with --encoding.") from error
     except (UnicodeError, ValueError, TypeError, AssertionError) as error:
@@ -223,12 +224,16 @@ def _decode(body: bytes, encoding: str) -> str:
     return text
 
 
+def _line_of(body: bytes, place: int) -> int:
+    return 1 + sum(1 for _ in LINE_END.finditer(body, 0, place))
+
+
 def _legacy(data: Buffer, bad: int) -> tuple[str, list[str]]:
     """Bytes that are not UTF-8: UTF-8 with some lines in another encoding, or an older encoding."""
     body = bytes(data)
     lines = [line for line in body.split(b"\n") if not line.isascii()]
     wrong = [line for line in lines if not _decodes_whole(line)]
-    first = body[:bad].count(b"\n") + 1
+    first = _line_of(body, bad)
     # A line may be UTF-8 by chance; where one encoding makes words of all lines, it is that.
     together = rank(b"\n".join(lines)[:_SAMPLE]) if len(wrong) < len(lines) else []
     if len(wrong) < len(lines) and not (together and together[0][0] > _CERTAIN):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -255,44 +255,56 @@ def _end(
 
 
 def _body(text: Text, start: int, end: int, layout: Layout, dialect: Dialect, rules: Rules, prefix: str) -> Body:
-    view = memoryview(text.data)[start:end]
-    removed = _removed(view, layout, dialect, rules, prefix)
-    if removed:
-        view = _cut(view, [number - layout.first_line for number in removed])
-    if dialect.delimiter == BLANKS:
-        view = memoryview(re.sub(rb"(?m)^[ \t]+|(?<![ \t])[ \t]+(?=\r?$)", b"", bytes(view)).replace(b"\t", b" "))
-    if not bytes(view[:4096]).strip() and not bytes(view).strip():
-        raise LoadError("empty", "The file has a header line but no rows.")
-    return Body(view, layout.first_line, tuple(removed))
-
-
-def _removed(view: memoryview, layout: Layout, dialect: Dialect, rules: Rules, prefix: str) -> list[int]:
-    """Numbers of lines within the rows that are left out: those the user named, and comments."""
-    numbers = {number for number in rules.skip_lines if number >= layout.first_line}
+    body = _without_lines(Body(memoryview(text.data)[start:end], layout.first_line), rules)
     if prefix:
-        wanted = re.compile(rb"(?:\A|(?<=[\r\n]))" + re.escape(prefix.encode()) + rb"[^\r\n]*")
-        line, before, marks = layout.first_line, 0, 0
-        mark = dialect.quote.encode()
-        for each in wanted.finditer(view):
-            passed = view[before : each.start()]
-            line += sum(1 for _ in LINE_END.finditer(passed))
-            marks += bytes(passed).count(mark) if mark else 0
-            before = each.start()
-            if marks % 2:
-                continue
-            rows = read_rows([Line(line, each[0].decode("utf-8", "replace"))], dialect)
-            if rules.comment is None and len(layout.names) > 1 and rows and len(rows[0].fields) == len(layout.names):
-                raise LoadError(
-                    "rules",
-                    f"Line {line} begins with {prefix!r} as the comments do, but looks like a row: say --comment "
-                    f"'{prefix}' to leave such lines out, or --comment '' to keep them.",
-                )
-            numbers.add(line)
-    return sorted(numbers)
+        body = _without_comments(body, layout, dialect, rules, prefix)
+    if dialect.delimiter == BLANKS:
+        bare = re.sub(rb"(?m)^[ \t]+|(?<![ \t])[ \t]+(?=\r?$)", b"", bytes(body.data)).replace(b"\t", b" ")
+        body = replace(body, data=memoryview(bare))
+    if not bytes(body.data[:4096]).strip() and not bytes(body.data).strip():
+        raise LoadError("empty", "The file has a header line but no rows.")
+    return body
 
 
-def _cut(view: memoryview, places: Sequence[int]) -> memoryview:
-    gone = set(places)
+def _without_lines(body: Body, rules: Rules) -> Body:
+    """The rows without the lines that the user named."""
+    named = sorted({number for number in rules.skip_lines if number >= body.first_line})
+    if not named:
+        return body
+    return Body(_cut(body.data, {number - body.first_line for number in named}), body.first_line, tuple(named))
+
+
+def _without_comments(body: Body, layout: Layout, dialect: Dialect, rules: Rules, prefix: str) -> Body:
+    """The rows without comments; marks in comments enclose nothing, and what stands within a field is no comment."""
+    sign, mark = re.escape(prefix.encode()), dialect.quote.encode()
+    # The sign comes first, since it is rare.
+    wanted = re.compile(sign + rb"(?:(?<=\A" + sign + rb")|(?<=[\r\n]" + sign + rb"))[^\r\n]*")
+    found: set[int] = set()
+    at, before, marks = 0, 0, 0
+    for each in wanted.finditer(body.data):
+        passed = body.data[before : each.start()]
+        at += sum(1 for _ in LINE_END.finditer(passed))
+        marks += bytes(passed).count(mark) if mark else 0
+        before = each.start()
+        if marks % 2:
+            continue
+        before = each.end()
+        rows = read_rows([Line(body.line(at), each[0].decode("utf-8", "replace"))], dialect)
+        if rules.comment is None and len(layout.names) > 1 and rows and len(rows[0].fields) == len(layout.names):
+            raise LoadError(
+                "rules",
+                f"Line {body.line(at)} begins with {prefix!r} as the comments do, but looks like a row: say --comment "
+                f"'{prefix}' to leave such lines out, or --comment '' to keep them.",
+            )
+        found.add(at)
+    if not found:
+        return body
+    removed = sorted({*body.removed, *map(body.line, found)})
+    return Body(_cut(body.data, found), body.first_line, tuple(removed))
+
+
+def _cut(view: memoryview, gone: Collection[int]) -> memoryview:
+    """The text without some of its lines, counted from 0."""
     begins = [0, *(each.end() for each in LINE_END.finditer(view))]
     stops = [*begins[1:], len(view)]
     return memoryview(

@@ -31,6 +31,7 @@ from sandbox_image.zygote.reading.structure import examine
 from sandbox_image.zygote.reading.troubles import note_infinity, note_name, note_text, notes_on_rows
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = ["NO_DELIMITER", "Facts", "LoadError", "load", "sniff_delimiter"]
@@ -77,6 +78,21 @@ def load(
     Raises:
         LoadError: The file is empty, no text, ragged, too wide, or otherwise no table.
     """
+    try:
+        return _load(source, rules, max_columns)
+    except LoadError:
+        raise
+    except MemoryError as error:
+        raise LoadError("memory", "The file is too large for the memory of the sandbox.") from error
+    except Exception as error:
+        # One file must not end a run over many.
+        said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise LoadError(
+            "other", f"The file cannot be read as a table, for a reason nobody foresaw ({said})."
+        ) from error
+
+
+def _load(source: BinaryIO, rules: Rules, max_columns: int) -> tuple[pd.DataFrame, Facts]:
     started = time.monotonic()
     text = read_text(source, rules.encoding)
     found = find(text, rules, max_columns)
@@ -85,7 +101,7 @@ def load(
     names = [*layout.names, *([_TRAILING] if layout.trailing else [])]
     _check_types(rules, layout.names)
     remarks = Remarks(dict(layout.column_notes))
-    frame = _Conversion(Table(structure, names, rules.missing), found, rules, remarks).run()
+    frame = _Conversion(Table(structure, names, rules.missing, found.body), found, rules, remarks).run()
     notes = [*text.notes, *found.notes, *layout.notes, *structure.notes, *found.footer_notes, *remarks.sentences()]
     warnings, column_notes = bounded(notes, remarks.columns)
     facts = Facts(
@@ -119,8 +135,9 @@ class _Conversion:
         self.found = found
         self.rules = rules
         self.remarks = remarks
-        thousands = rules.thousands
-        self.known = Marks(rules.decimal, thousands)
+        self.known = Marks(rules.decimal, rules.thousands)
+        self.rows: np.ndarray[Any, np.dtype[np.int64]] | None = None
+        """Which of the file's rows are left, where some were left out."""
 
     def run(self) -> pd.DataFrame:
         import pandas as pd
@@ -229,6 +246,7 @@ class _Conversion:
             self.found.notes.append(
                 f"The header line is repeated {times(count)}, first in line {line}; those were left out."
             )
+            self.rows = (~same).to_numpy().nonzero()[0]
             frame = frame[~same].reset_index(drop=True)
         return frame
 
@@ -292,18 +310,7 @@ class _Conversion:
                 self.found.notes.append(f"'?' was read as missing, {times(count)}.")
 
     def _line_of(self, row: int) -> int:
-        line = self.table.line_of(row)
-        if self.table.structure.lines is not None or not line:
-            return line
-        return (
-            self.found.body.first_line
-            + line
-            - 1
-            + sum(
-                self.found.body.first_line <= each <= self.found.body.first_line + line - 1
-                for each in self.found.body.removed
-            )
-        )
+        return self.table.line_of(row if self.rows is None else int(self.rows[row]))
 
 
 def _is_text(column: pd.Series[Any]) -> bool:

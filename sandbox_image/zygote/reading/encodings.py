@@ -245,7 +245,7 @@ def _legacy(data: Buffer, bad: int) -> tuple[str, list[str]]:
             f"The file mixes encodings: {len(wrong):,} lines, the first of them line {first}, hold bytes that are not"
         )
         return _MIXED, [f"{note} UTF-8; they were read as Windows-1252."]
-    return _guess(body, lines, first)
+    return _guess(lines, first)
 
 
 def _decodes_whole(line: bytes) -> bool:
@@ -256,9 +256,11 @@ def _decodes_whole(line: bytes) -> bool:
     return True
 
 
-def _guess(body: bytes, lines: list[bytes], first: int) -> tuple[str, list[str]]:
-    sample = b"\n".join(lines)[:_SAMPLE]
-    ranked = [each for each in rank(sample) if _decodes(body, each[1])]
+def _guess(lines: list[bytes], first: int) -> tuple[str, list[str]]:
+    # Letters of ASCII alone are the same in each of them.
+    beyond = b"\n".join(lines)
+    sample = beyond[:_SAMPLE]
+    ranked = [each for each in rank(sample) if _decodes(beyond, each[1])]
     doubt = f"The file is not UTF-8 (line {first}), and "
     if not ranked or ranked[0][0] < _ENOUGH:
         raise LoadError(

@@ -220,8 +220,7 @@ class _Conversion:
         else:
             said = f"{several(len(empty), 'column')} without a name and without a value left out."
         if empty == nameless:
-            notes = self.found.layout.notes
-            notes[:] = [note for note in notes if "without a name" not in note]
+            self.found.layout.unsay(self.found.layout.nameless)
         self.found.notes.append(said)
         return frame.drop(columns=[frame.columns[at] for at in empty])
 

@@ -260,11 +260,11 @@ class Switchboard:
         socket.send_fds(self._template, [upload.message], [upload.descriptor])
         upload.close()
 
-    def _fail_load(self, reason: str, message: str) -> None:
+    def _fail_load(self, reason: str, message: str, *, helps: bool = False) -> None:
         if self._upload is not None:
             self._upload.close()
             self._upload = None
-        self.send(Kind.LOAD_FAILED, 0, {"reason": reason, "message": message})
+        self.send(Kind.LOAD_FAILED, 0, {"reason": reason, "message": message, "helps": helps})
 
     def _open(self, frame: Frame) -> None:
         limits = Limits.parse(frame.json().get("limits"))
@@ -313,7 +313,7 @@ class Switchboard:
             self._words["loaded"] = message["facts"]
             self.send(Kind.LOADED, 0, message["facts"])
         elif operation == "load_failed":
-            self._fail_load(message["reason"], message["message"])
+            self._fail_load(message["reason"], message["message"], helps=message["helps"])
         elif operation == "fatal":
             raise Ended(message["message"])
         else:

@@ -110,7 +110,8 @@ class _Template:
                     source, rules=Rules.parse(message["rules"]), max_columns=message["max_columns"]
                 )
         except LoadError as error:
-            self._say(op="load_failed", reason=error.reason, message=error.message[:_LONGEST_REASON])
+            said = error.message[:_LONGEST_REASON]
+            self._say(op="load_failed", reason=error.reason, message=said, helps=error.helps)
             return
         self._settle_memory()
         self._say(op="loaded", facts=facts.json())

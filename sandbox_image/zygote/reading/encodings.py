@@ -216,7 +216,7 @@ def _decode(body: bytes, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = _line_of(body, error.start)
         message = f"The file cannot be read as {encoding}: line {line} holds bytes that are none of its signs; name"
-        raise LoadError("encoding", f"{message} another with --encoding.") from error
+        raise LoadError("encoding", f"{message} another with --encoding.", helps=True) from error
     except (UnicodeError, ValueError, TypeError, AssertionError) as error:
         raise LoadError("encoding", f"The file cannot be read as {encoding}.") from error
     if not isinstance(text, str):
@@ -264,7 +264,9 @@ def _guess(lines: list[bytes], first: int) -> tuple[str, list[str]]:
     doubt = f"The file is not UTF-8 (line {first}), and "
     if not ranked or ranked[0][0] < _ENOUGH:
         raise LoadError(
-            "encoding", f"{doubt}its bytes make words in no encoding that was tried: name it with --encoding."
+            "encoding",
+            f"{doubt}its bytes make words in no encoding that was tried: name it with --encoding.",
+            helps=True,
         )
     score, best = ranked[0]
     text = sample.decode(best)
@@ -273,7 +275,7 @@ def _guess(lines: list[bytes], first: int) -> tuple[str, list[str]]:
     if rivals:
         names = " or ".join(_NAMES.get(each, each.upper()) for each in (best, *rivals[:2]))
         options = " or ".join(f"--encoding {each}" for each in (best, *rivals[:2]))
-        raise LoadError("encoding", f"{doubt}it may be {names}: name it with {options}.")
+        raise LoadError("encoding", f"{doubt}it may be {names}: name it with {options}.", helps=True)
     name = _NAMES.get(best, best.upper())
     return best, [f"The file is not UTF-8 (line {first}); it was read as {name}; --encoding names another."]
 

@@ -194,6 +194,7 @@ def _check_quotes(lines: Sequence[Line], dialect: Dialect, notes: list[str]) -> 
                     "quote",
                     f"The quotation mark that opens a field in line {row.line} is never closed, or closes before the "
                     "field ends: mend it, or say --quote '' where quotation marks enclose nothing.",
+                    helps=True,
                 )
     elif dialect.quote != '"':
         notes.append(f"Fields are enclosed in {dialect.quote} signs; --quote names another.")
@@ -295,6 +296,7 @@ def _without_comments(body: Body, layout: Layout, dialect: Dialect, rules: Rules
                 "rules",
                 f"Line {body.line(at)} begins with {prefix!r} as the comments do, but looks like a row: say --comment "
                 f"'{prefix}' to leave such lines out, or --comment '' to keep them.",
+                helps=True,
             )
         found.add(at)
     if not found:

@@ -113,7 +113,7 @@ def _dates(values: Values, texts: list[str], type_: str, remarks: Remarks) -> pd
             return None
         remedy = "; say dmy or mdy instead of date" if found.told else ""
         message = f"Column {short(values.name)!r} cannot be read as date (--types): {found.why}{remedy}."
-        raise LoadError("rules", message)
+        raise LoadError("rules", message, helps=bool(remedy))
     if isinstance(found, Moments):
         remarks.keep(values.name, f"dates, in the file written as {found.form}")
         return values.mapped(found.values, "datetime")

@@ -193,6 +193,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             "rules",
             f"Line {rest[0].line} seems to name the columns, though line {first.line} stands above it: say "
             f"--header-line {rest[0].line} where it does.",
+            helps=True,
         )
     _check_survey(rest)
     later = later_names(first, rest) if verdict == "names" else None
@@ -201,6 +202,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             "rules",
             f"Lines {first.line} and {later.line} both look like names of columns: say --header-line {later.line} "
             f"where the lines above it are no part of the table, or --header-line {first.line}.",
+            helps=True,
         )
     if verdict == "data" and start:
         verdict = "doubt"
@@ -209,6 +211,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             "rules",
             f"Whether line {first.line} names the columns is in doubt: say --header-line {first.line} where it does, "
             "or --header-line 0 where no line does.",
+            helps=True,
         )
     return (first, start + 1) if verdict == "names" else (None, start)
 
@@ -222,6 +225,7 @@ def _check_survey(rest: Sequence[Row]) -> None:
                 "rules",
                 f"Lines under the column names hold the wording of questions, as surveys are exported: leave them out "
                 f"with --skip-lines {lines}.",
+                helps=True,
             )
 
 

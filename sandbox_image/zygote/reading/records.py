@@ -86,6 +86,7 @@ def swallowed(line: int, lines: int) -> LoadError:
         "quote",
         f"The quotation mark that opens in line {line} closes {several(lines - 1, 'line')} further down and swallows "
         "what look like rows: mend it, or say --quote '' where quotation marks enclose nothing.",
+        helps=True,
     )
 
 
@@ -94,5 +95,5 @@ def ragged(line: int, fields: int, width: int) -> LoadError:
     remedy = "a field with the delimiter in it must stand in quotation marks" if fields > width else "mend the line"
     return LoadError(
         "ragged", f"Line {line} has {several(fields, 'field')} where {width} were expected: {remedy}; "
-        "--delimiter, --quote and --skip-lines say how the file is read.",
+        "--delimiter, --quote and --skip-lines say how the file is read.", helps=True,
     )  # fmt: skip

@@ -17,12 +17,14 @@ class LoadError(Exception):
     Args:
         reason: The kind of trouble.
         message: One sentence for the user.
+        helps: Whether the sentence says what to do; else what usually helps for this reason is told with it.
     """
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, *, helps: bool = False) -> None:
         super().__init__(message)
         self.reason: Reason = reason
         self.message = message
+        self.helps = helps
 
 
 _AS_CSV: Final = "save its table as CSV"

@@ -70,6 +70,7 @@ class Rewriting:
                 "quote",
                 f"The quotation mark that opens in line {self.body.line(self.began)} is never closed: mend it, or say "
                 "--quote '' where quotation marks enclose nothing.",
+                helps=True,
             )
         self.lines, self.short, self.broken, self.empty = array("q"), [], 0, 0
         out = self._write(text, strict=False)
@@ -78,6 +79,7 @@ class Rewriting:
                 "quote",
                 f"A quotation mark in line {line} closes within a field, and others swallow line ends: mend it, or say "
                 "--quote '' where quotation marks enclose nothing.",
+                helps=True,
             )
         self.loose_quotes = True
         return out
@@ -138,6 +140,7 @@ class Rewriting:
             raise LoadError(
                 "ragged",
                 f"Line {self.body.line(begin)} begins with # and is no row: say --comment '#' to leave such lines out.",
+                helps=True,
             )
         if not self._agrees(fields) or len(fields) == 1:
             raise ragged(self.body.line(begin), len(fields), self.width)

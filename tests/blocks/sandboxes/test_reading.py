@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
+from blocks.errors import DatasetError
 from blocks.sandboxes import ColumnType, ProcessRuntime, ReadingRules, Sandbox, SandboxLimits
 from sandbox_image.zygote.reading.rules import COLUMN_TYPES, Rules
 
@@ -58,3 +59,26 @@ def test_what_pandas_does_unasked_is_not_told() -> None:
     assert ReadingRules(missing=("NA",)).sentence() == ""
     assert ReadingRules(missing=("NA", "?")).sentence() == 'By the rules given: read as missing: "?".'
     assert ReadingRules(missing=("NA",), delimiter=";").sentence().startswith("By the rules given: delimiter")
+
+
+@pytest.mark.parametrize(
+    ("table", "rules", "ends"),
+    [
+        # A value with two hyphens, or the option that is wrong, is no remedy.
+        ("a,b\n1,2\n--x,3\n", {"types": {"a": "integer"}}, "'--x' (line 3) is no such value. Mend the rule, on the "
+         "command line or in dataset.json."),
+        ("a,b\n1,2\n3,4\n", {"types": {"--c": "integer"}}, "'b'. Mend the rule, on the command line or in "
+         "dataset.json."),
+        ("a,b\n1,2\n3,4\n", {"delimiter": ";"}, "first lines. Mend the rule, on the command line or in dataset.json."),
+        ("a,b\n1,2\n1,2,3\n", {}, "--delimiter, --quote and --skip-lines say how the file is read."),
+        ("a,b\n01/02/2020,2\n03/04/2020,3\n", {"types": {"a": "date"}}, "; say dmy or mdy instead of date."),
+        ("a,b\n", {}, "no rows. Give a CSV file with a header line and at least one row."),
+    ],
+)  # fmt: skip
+async def test_a_refusal_has_one_remedy(table: str, rules: dict[str, Any], ends: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(table)
+    limits = SandboxLimits(preload="tables", max_sessions=1)
+    with pytest.raises(DatasetError) as caught:
+        await Sandbox.open(ProcessRuntime(), path, limits=limits, rules=ReadingRules(**rules))
+    assert str(caught.value).endswith(ends)

@@ -117,3 +117,14 @@ def test_question_marks_that_are_whole_fields_are_counted(data: str, count: int)
 def test_question_marks_far_below_are_counted() -> None:
     _, facts = read("a,b\n" + "1,22222222222\n" * 5_000_000 + "?,1\n")
     assert "'?' was read as missing, once." in facts.warnings
+
+
+@pytest.mark.parametrize("word", ["Total", "Summe", "Totaal", "Toplam", "Suma", "Итого", "合計", "总计", "總計", "合计"])
+def test_a_word_for_totals_is_one_at_the_end_and_among_rows(word: str) -> None:
+    rows = [f"r{at},{at},{2 * at}" for at in range(9)]
+    frame, facts = read("\n".join(["a,b,c", *rows, f"{word},36,72"]))
+    assert len(frame) == 9
+    assert any(f"1 row of totals at the end left out ({f'{word},36,72'!r})" in note for note in facts.warnings)
+    frame, facts = read("\n".join(["a,b,c", *rows, f"{word},36,72", "s,1,2", "t,3,4"]))
+    assert len(frame) == 12
+    assert any(f"holds {word!r}, once: rows of totals" in note for note in facts.warnings)

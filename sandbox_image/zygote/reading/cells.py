@@ -22,6 +22,11 @@ PHRASES: Final = frozenset({
     "不明", "無し", "無", "no aplica", "n/m", "nm", "n.m.", "/", "trace", "#n/a", "<na>",
 })  # fmt: skip
 """As `WORDS`, but noted: tables of offices write these for a value that is not told."""
+TOTALS: Final = (
+    r"(?:summe|gesamt(?:summe)?|insgesamt|total\sgeneral|totale|totaal|toplam|итого|всего|celkem|razem|ogółem|suma"
+    r"|合計|总计|總計|合计|합계)"
+)
+"""What a row of totals is called in other languages than English, as a pattern."""
 
 _SIGNED: Final = r"[-+−–]?\s?"
 _CODES: Final = [

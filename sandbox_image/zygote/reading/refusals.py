@@ -30,6 +30,11 @@ class LoadError(Exception):
 _AS_CSV: Final = "save its table as CSV"
 _UNPACK: Final = "unpack it first"
 _MAGIC: Final = (
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "a pointer of Git LFS, which stands for the real file",
+        "fetch that with `git lfs pull`",
+    ),
     (b"\x1f\x8b", "a gzip archive", _UNPACK),
     (
         b"PK\x03\x04",
@@ -37,14 +42,14 @@ _MAGIC: Final = (
         "unpack the archive, or save the sheet as CSV",
     ),
     (b"PK\x05\x06", "an empty ZIP archive", "fetch it anew"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unpack it with `zstd -d FILE` and give the CSV file"),
     (b"BZh", "a bzip2 archive", _UNPACK),
     (b"\xfd7zXZ\x00", "an XZ archive", _UNPACK),
     (b"\x04\x22\x4d\x18", "an LZ4 archive", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document (.xls, .doc)", "save the sheet as CSV"),
-    (b"PAR1", "a Parquet file", _AS_CSV),
+    (b"PAR1", "a Parquet file", "convert it, with pandas read_parquet(FILE).to_csv(OUT) for example"),
     (b"ARROW1", "an Arrow or Feather file", _AS_CSV),
     (b"FEA1", "a Feather file", _AS_CSV),
     (b"ORC", "an ORC file", _AS_CSV),
@@ -74,7 +79,6 @@ _MAGIC: Final = (
     (b"\x80\x05\x95", "a Python pickle", _AS_CSV),
 )
 _ORC_NEXT: Final = re.compile(rb"ORC[\x00-\x08\x0e-\x1f\x80-\xff]")
-_LFS: Final = "version https://git-lfs.github.com/spec/"
 _ANNEX: Final = re.compile(r"^(\.\./)*(\.git/annex/objects/|/annex/objects/)")
 _HTML: Final = re.compile(
     r"^(?:\s*<\?xml[^>]*>)?\s*(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body|table|div|script|meta)\b",
@@ -131,11 +135,19 @@ def check_bytes(head: bytes) -> None:
     Raises:
         LoadError: They are.
     """
+    found = format_of(head)
+    if found is not None:
+        raise _other(*found)
+    if head[257:262] == b"ustar":
+        raise _other("a TAR archive", _UNPACK)
+
+
+def format_of(head: bytes) -> tuple[str, str] | None:
+    """The format whose files begin so, and what to do with one; None where it may be text."""
     for magic, name, remedy in _MAGIC:
         if head.startswith(magic) and not (magic == b"ORC" and not _ORC_NEXT.match(head)):
-            raise LoadError("format", f"The file is {name}, not CSV: {remedy}.")
-    if head[257:262] == b"ustar":
-        raise LoadError("format", f"The file is a TAR archive, not CSV: {_UNPACK}.")
+            return name, remedy
+    return None
 
 
 def check_text(text: str) -> None:
@@ -152,8 +164,6 @@ def check_text(text: str) -> None:
     json = _json(start)
     if json:
         raise LoadError("format", json)
-    if start.startswith(_LFS):
-        raise _other("a pointer of Git LFS, which stands for the real file", "fetch that with `git lfs pull`")
     if _ANNEX.match(start):
         raise _other("a pointer of git-annex, which stands for the real file", "fetch that with `git annex get`")
     if _HTML.match(start[:5_000]):

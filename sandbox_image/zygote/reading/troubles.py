@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox_image.zygote.reading.cells import TOTALS
 from sandbox_image.zygote.reading.naming import several, short, times
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
@@ -22,8 +23,7 @@ _TWICE: Final = re.compile("[ÂÃÄÅÐÑâãï][\u0080-\u00bf€‚ƒ„…†�
 _INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u0001-\u0008\u000e-\u001f\u007f]")
 _TOTAL: Final = re.compile(
     r"^(?:(?:grand|sub|overall|sum)[\s-]*)?totals?\s*:?$|^.{1,30}\s(?:sub[\s-]?)?total\s*:?$|^subtotal\b.{0,30}$"
-    r"|^(?:zwischen|gesamt)?summe$|^gesamt$|^insgesamt$|^totale?$|^sous-total$|^total\sgeneral$|^итого$|^всего$"
-    r"|^celkem$|^razem$|^ogółem$|^合計$|^小計$|^总计$|^合计$|^합계$",
+    rf"|^(?:{TOTALS}|zwischensumme|sous-total|小計)$",
     re.I,
 )
 

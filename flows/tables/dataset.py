@@ -7,13 +7,12 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from blocks.digests import file_digest
+from blocks.digests import digest_of_state
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
 from blocks.newer import newer_version, newer_words
@@ -117,7 +116,7 @@ def read_dataset(
                 f"{original} has {size:,} bytes, more than the {max_bytes:,} taken.",
                 "Give a smaller file or a sample of its rows.",
             )
-        key = _sha256(file.absolute(), (info.st_dev, info.st_ino, size, info.st_mtime_ns))
+        key = digest_of_state(file, info)
     except OSError as error:
         raise DatasetError(f"{original} cannot be read: {error.strerror}.", "Check its permissions.") from error
     card = _card(original.with_name("dataset.json"))
@@ -173,9 +172,7 @@ def with_distinct_slugs(datasets: Iterable[Dataset]) -> list[Dataset]:
     unique = list({dataset.content: dataset for dataset in datasets}.values())
     slugs = [dataset.slug for dataset in unique]
     return [
-        dataset.model_copy(update={"slug": f"{dataset.slug[:71]}-{dataset.content[:8]}"})
-        if slugs.count(dataset.slug) > 1
-        else dataset
+        dataset.model_copy(update={"slug": dataset.stem}) if slugs.count(dataset.slug) > 1 else dataset
         for dataset in unique
     ]
 
@@ -203,12 +200,6 @@ def _data_file(path: Path) -> Path:
     if not path.is_file():
         raise DatasetError(f"{path} is not a regular file.", "Save the table to a file first.")
     return path
-
-
-@lru_cache(maxsize=256)
-def _sha256(file: Path, state: tuple[int, ...]) -> str:
-    """Of the content; a run asks several times, and reads a file anew only when its `state` has changed."""
-    return file_digest(file)
 
 
 def _card(file: Path) -> DatasetCard:

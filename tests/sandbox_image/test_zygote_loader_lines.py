@@ -119,7 +119,9 @@ def test_question_marks_far_below_are_counted() -> None:
     assert "'?' was read as missing, once." in facts.warnings
 
 
-@pytest.mark.parametrize("word", ["Total", "Summe", "Totaal", "Toplam", "Suma", "Итого", "合計", "总计", "總計", "合计"])
+@pytest.mark.parametrize(
+    "word", ["Total", "Summe", "Totaal", "Toplam", "Suma", "Итого", "合計", "总计", "總計", "合计"]
+)
 def test_a_word_for_totals_is_one_at_the_end_and_among_rows(word: str) -> None:
     rows = [f"r{at},{at},{2 * at}" for at in range(9)]
     frame, facts = read("\n".join(["a,b,c", *rows, f"{word},36,72"]))

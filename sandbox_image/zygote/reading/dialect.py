@@ -131,12 +131,6 @@ def sniff(lines: Sequence[Line], rules: Rules) -> Dialect:
     return Dialect(_by_header(lines), '"' if rules.quote is None else rules.quote, rules.escape or "")
 
 
-def sniff_delimiter(sample: str) -> str:
-    """The delimiter a piece of text uses; the empty string when it has one column."""
-    lines = [Line(at, text) for at, text in enumerate(re.split(r"\r\n|\n|\r", sample), start=1)]
-    return sniff(lines, Rules()).delimiter
-
-
 def _trials(lines: Sequence[Line], delimiter: str, rules: Rules) -> list[_Trial]:
     if delimiter and not any(delimiter in line.text for line in lines):
         return []

@@ -192,17 +192,16 @@ def _first_bad(data: Buffer) -> int:
 def _bounds(data: Buffer, encoding: str, notes: list[str]) -> tuple[int, int]:
     """Where the text begins and ends, without a mark before it and what fills the file after it."""
     start = 0
-    wide = encoding.startswith(("utf-16", "utf-32"))
-    while not wide and data[start : start + 3] == codecs.BOM_UTF8:
-        start += 3
     if encoding.startswith(("utf-16", "utf-32")):
         return start, len(data)
+    while data[start : start + 3] == codecs.BOM_UTF8:
+        start += 3
     end = _padding(data)
     if end < len(data):
         notes.append(f"{len(data) - end:,} NUL bytes at the end of the file were left out.")
     tail = data[max(start, end - 64) : end]
     kept = tail.rstrip(b"\x1a")
-    if not kept.endswith(b"\x1a") and len(kept) < len(tail):
+    if len(kept) < len(tail):
         end -= len(tail) - len(kept)
         notes.append("The end-of-file sign (Ctrl-Z) at the end of the file was left out.")
     return start, end

@@ -167,13 +167,8 @@ def _from_header(lines: Sequence[Line], rules: Rules) -> Sequence[Line]:
 
 
 def _given(dialect: Dialect, rules: Rules) -> Dialect:
-    if rules.delimiter is not None:
-        dialect = replace(dialect, delimiter=rules.delimiter)
-    if dialect.delimiter == BLANKS:
-        dialect = replace(dialect, skip_blanks=True)
-    if rules.quote is not None:
-        dialect = replace(dialect, quote=rules.quote)
-    return dialect if rules.escape is None else replace(dialect, escape=rules.escape)
+    delimiter = dialect.delimiter if rules.delimiter is None else rules.delimiter
+    return replace(dialect, delimiter=delimiter, skip_blanks=dialect.skip_blanks or delimiter == BLANKS)
 
 
 def _check_quotes(lines: Sequence[Line], dialect: Dialect, notes: list[str]) -> None:

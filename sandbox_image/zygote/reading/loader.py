@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from sandbox_image.zygote.reading.columns import Columns
-from sandbox_image.zygote.reading.dialect import NO_DELIMITER, sniff_delimiter
 from sandbox_image.zygote.reading.encodings import read_text
 from sandbox_image.zygote.reading.finding import Found, find
 from sandbox_image.zygote.reading.given import convert_as_given
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["NO_DELIMITER", "Facts", "LoadError", "load", "sniff_delimiter"]
+__all__ = ["Facts", "LoadError", "load"]
 
 _TRAILING: Final = "\x00trailing"
 
@@ -150,8 +149,7 @@ class _Conversion:
         frame = self._without_empty_columns(frame)
         frame = self._without_repeated_names(frame)
         made = self._convert(frame)
-        if any(made[name] is not frame[name] for name in made):
-            frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
+        frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
         self._note_marks()
         self._note_columns(frame)
         self.found.notes += notes_on_rows(frame)

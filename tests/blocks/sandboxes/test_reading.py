@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
+import pandas as pd
 import pytest
 
 from blocks.errors import DatasetError
 from blocks.sandboxes import ColumnType, ProcessRuntime, ReadingRules, Sandbox, SandboxLimits
+from blocks.sandboxes.reading import MISSING_ANYWAY
 from sandbox_image.zygote.reading.rules import COLUMN_TYPES, Rules
 
 KEY = "ab" * 32
@@ -52,6 +56,14 @@ async def test_a_sandbox_reads_by_the_rules(tmp_path: Path) -> None:
     ) as box, await box.session() as session:  # fmt: skip
         assert box.dataset.delimiter == ";"
         assert (await session.run("list(df.columns)")).value == "['a,b', 'c']"
+
+
+def test_the_words_that_pandas_reads_as_missing_are_known() -> None:
+    """With its own default, pandas reads these words as missing, and an empty field, which is no word."""
+    known = import_module("pandas._libs.parsers").STR_NA_VALUES
+    assert {*known} - {""} == MISSING_ANYWAY
+    shown = "\n".join(["word", *sorted(MISSING_ANYWAY), "?", "none", "-"])
+    assert list(pd.read_csv(io.StringIO(shown))["word"].dropna()) == ["?", "none", "-"]
 
 
 def test_what_pandas_does_unasked_is_not_told() -> None:

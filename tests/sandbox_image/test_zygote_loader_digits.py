@@ -88,6 +88,12 @@ def test_a_column_given_as_number_keeps_all_digits_that_a_number_can(values: lis
         assert [int(each) for each in frame["a"].dropna()] == [int(each) for each in values if each not in ("", "NA")]
 
 
+def test_a_gap_beside_long_whole_numbers_is_a_gap() -> None:
+    frame, _ = read("a,b\n9007199254740993,0.5\n,1.5\n3,2.5\n4,3.5\n5,\n")
+    assert [str(each) for each in frame.dtypes] == ["Int64", "float64"]
+    assert list(frame.isna().sum()) == [1, 1]
+
+
 @PATIENT
 @given(st.integers(), st.sampled_from(["", "+"]), st.integers(0, 30))
 def test_a_whole_number_is_exact_as_far_as_a_column_holds_it(value: int, sign: str, zeros: int) -> None:

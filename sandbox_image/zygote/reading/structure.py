@@ -6,6 +6,8 @@ way is read record by record and written anew in the usual one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.reading.dialect import Dialect
@@ -179,7 +181,7 @@ class _Fast:
         import numpy as np
 
         padded = np.concatenate([piece, np.zeros(3, dtype=np.uint8)])
-        points = np.flatnonzero(piece == _DOT)
+        points = cache(lambda: np.flatnonzero(piece == _DOT))
         for at in self.open:
             if at in self.found.as_text:
                 continue
@@ -188,8 +190,11 @@ class _Fast:
             quoted = first == self.quote
             if quoted.any():
                 begin, end = begin + quoted, end - quoted
-            begin, end, outer = _trimmed(padded, begin, end)
-            first = padded[begin]
+                first = padded[begin]
+            last, outer = padded[end - 1], False
+            if (first <= _SPACE).any() or (last <= _SPACE).any():
+                begin, end, outer = _trimmed(padded, begin, end)
+                first, last = padded[begin], padded[end - 1]
             second, size = padded[begin + 1], end - begin
             digit = _digits(first)
             follows = _digits(second) & (size > 1)
@@ -197,7 +202,7 @@ class _Fast:
             risky = (
                 outer
                 or (follows & ((first == _ZERO) | (first == _PLUS))).any()
-                or _no_point(points, begin, end, whole & _digits(padded[end - 1]))
+                or _no_point(points, begin, end, whole & _digits(last))
                 or _no_point(points, begin, end, digit & (size > 2) & (size < 30) & _has_exponent(padded, end))
             )
             if risky:
@@ -234,14 +239,14 @@ class _Fast:
         self.found.notes.append(f"{spans}, the first from line {line}: a field in quotation marks holds line breaks.")
 
 
-def _no_point(points: Places, begin: Places, end: Places, among: Flags) -> bool:
+def _no_point(points: Callable[[], Places], begin: Places, end: Places, among: Flags) -> bool:
     """Whether one of these fields has no decimal point."""
     import numpy as np
 
     which = np.flatnonzero(among)
     if not which.size:
         return False
-    return bool((np.searchsorted(points, begin[which]) == np.searchsorted(points, end[which])).any())
+    return bool((np.searchsorted(points(), begin[which]) == np.searchsorted(points(), end[which])).any())
 
 
 def _trimmed(padded: Bytes, begin: Places, end: Places) -> tuple[Places, Places, bool]:

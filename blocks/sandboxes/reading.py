@@ -153,7 +153,7 @@ class ReadingRules(Frozen):
     @property
     def given(self) -> bool:
         """Whether any rule is given."""
-        return self != ReadingRules()
+        return self != NO_RULES
 
     def over(self, others: ReadingRules) -> ReadingRules:
         """These rules and, where one of them is not given, that of the others.
@@ -212,6 +212,10 @@ class ReadingRules(Frozen):
             update={"missing": tuple(word for word in self.missing if word not in MISSING_ANYWAY)}
         ).words()
         return f"By the rules given: {'; '.join(words)}." if words else ""
+
+
+NO_RULES: Final = ReadingRules()
+"""Everything about a file is found out."""
 
 
 def _shown(mark: str | None) -> str:

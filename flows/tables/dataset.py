@@ -16,13 +16,12 @@ from blocks.digests import digest_of_state
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
 from blocks.newer import newer_version, newer_words
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from blocks.sources.models import PACKED_ENDINGS
 from flows.tables.unpacking import named_file, table_in
 
 CARD_VERSION = 1
 """The newest schema version of a `dataset.json` that is read here: a newer one may say how the table is to be read."""
-NO_RULES = ReadingRules()
 MAX_BYTES = 2**30
 """Largest file taken by default, bytes; the sandbox has its own, equal limit."""
 

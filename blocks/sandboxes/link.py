@@ -159,9 +159,9 @@ class Link:
         if frame.kind != Kind.LOADED:
             refused = frame.json()
             message = str(refused.get("message", "no reason given"))
-            remedy = REMEDIES.get(str(refused.get("reason")), REMEDIES["other"])
             # Where the reader knows what helps in this very case, it says so itself, with the option.
-            raise DatasetError(f"{path.name} cannot be read as a table: {message}", "" if "--" in message else remedy)
+            remedy = "" if refused.get("helps") else REMEDIES.get(str(refused.get("reason")), REMEDIES["other"])
+            raise DatasetError(f"{path.name} cannot be read as a table: {message}", remedy)
         loaded = LoadedDataset.model_validate({"name": name, **frame.json()})
         if loaded.sha256 != digest:
             raise SandboxError("The dataset changed on its way into the sandbox.")

@@ -16,7 +16,7 @@ from pathlib import Path
 from blocks.digests import file_digest
 from blocks.errors import SandboxError, TrigpointError
 from blocks.sandboxes.models import Observer, SandboxLimits
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from blocks.sandboxes.runtime import Runtime, Transport
 from blocks.sandboxes.sandbox import Sandbox, check_dataset
 
@@ -133,7 +133,7 @@ class SandboxPool:
     async def _fingerprint(self, dataset: Path, rules: ReadingRules | None = None) -> tuple[str, str]:
         """Of the file, and of a sandbox with it."""
         sha256 = await asyncio.to_thread(file_digest, dataset)
-        content = (rules or ReadingRules()).content(sha256)
+        content = (rules or NO_RULES).content(sha256)
         return sha256, await self.runtime.fingerprint(self.limits, content)
 
     async def _warm(self, dataset: Path, slug: str, rules: ReadingRules | None) -> Sandbox | None:

@@ -92,27 +92,10 @@ _HYPHEN = Parameter(allow_leading_hyphen=True)
 _Mark = Annotated[Annotated[str, Field(max_length=1)] | None, BeforeValidator(_mark), _HYPHEN]
 
 
-_MISSING_ANYWAY = frozenset(
-    [
-        "#N/A",
-        "#NA",
-        "-1.#IND",
-        "-1.#QNAN",
-        "-NaN",
-        "-nan",
-        "1.#IND",
-        "1.#QNAN",
-        "<NA>",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "None",
-        "n/a",
-        "nan",
-        "null",
-    ]
-)
+MISSING_ANYWAY: Final = frozenset({
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "None", "n/a", "nan", "null",
+})  # fmt: skip
 """What pandas' `read_csv` reads as missing in every column."""
 
 
@@ -170,7 +153,7 @@ class ReadingRules(Frozen):
     @property
     def given(self) -> bool:
         """Whether any rule is given."""
-        return self != ReadingRules()
+        return self != NO_RULES
 
     def over(self, others: ReadingRules) -> ReadingRules:
         """These rules and, where one of them is not given, that of the others.
@@ -226,9 +209,13 @@ class ReadingRules(Frozen):
         Words that pandas, unasked, reads as missing are not told: whoever reads the file with it sees the same.
         """
         words = self.model_copy(
-            update={"missing": tuple(word for word in self.missing if word not in _MISSING_ANYWAY)}
+            update={"missing": tuple(word for word in self.missing if word not in MISSING_ANYWAY)}
         ).words()
         return f"By the rules given: {'; '.join(words)}." if words else ""
+
+
+NO_RULES: Final = ReadingRules()
+"""Everything about a file is found out."""
 
 
 def _shown(mark: str | None) -> str:

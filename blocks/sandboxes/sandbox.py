@@ -24,7 +24,7 @@ from blocks.sandboxes.models import (
     SandboxLimits,
     SandboxStats,
 )
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from blocks.sandboxes.runtime import OUT_OF_MEMORY, Runtime, Transport
 from blocks.sandboxes.session import Session
 
@@ -53,7 +53,7 @@ class Sandbox:
         rules: ReadingRules | None = None,
     ) -> None:
         self.limits = limits
-        self._rules = rules or ReadingRules()
+        self._rules = rules or NO_RULES
         self.incidents = []
         self.closed = False
         self._runtime = runtime

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from blocks.sources.models import TABLE_ENDINGS, FetchLimits, SourceRefused, too_large
+from sandbox_image.zygote.reading.refusals import format_of
 
 _CHUNK = 1 << 18
 _FREE_BYTES = 8 << 20
@@ -28,21 +29,6 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
 }
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, NotImplementedError)
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-_EXPORT, _UNPACK = "Export the table as CSV.", "Unpack it yourself and give the CSV file."
-_FORMATS = (
-    (b"%PDF", "a PDF document", _EXPORT),
-    (b"PAR1", "a Parquet file", 'Convert it: python -c "import pandas; pandas.read_parquet(FILE).to_csv(OUT)".'),
-    (b"ARROW1", "an Arrow file", _EXPORT),
-    (b"FEA1", "a Feather file", _EXPORT),
-    (b"SQLite format 3\0", "an SQLite database", _EXPORT),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV."),
-    (b"\x89HDF", "an HDF5 file", _EXPORT),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"Rar!", "a RAR archive", _UNPACK),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "Unpack it with `zstd -d FILE` and give the CSV file."),
-    (b"\x04\x22\x4d\x18", "an LZ4 archive", _UNPACK),
-    (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS", "Fetch the file with `git lfs pull`."),
-)
 _BY_NAME: tuple[tuple[tuple[str, ...], bytes, str, str], ...] = (
     ((".jsonl", ".ndjson"), b"{[", "JSON lines", "Convert it, with pandas read_json(FILE, lines=True) for example."),
     ((".json", ".geojson"), b"{[", "JSON", "Convert it, with pandas read_json(FILE) for example."),
@@ -52,7 +38,7 @@ _BY_NAME: tuple[tuple[tuple[str, ...], bytes, str, str], ...] = (
 _OFFICE = {
     "xl/workbook.xml": ("an Excel workbook", "Save the sheet as CSV."),
     "xl/workbook.bin": ("an Excel workbook", "Save the sheet as CSV."),
-    "word/document.xml": ("a Word document", _EXPORT),
+    "word/document.xml": ("a Word document", "Export the table as CSV."),
     "content.xml": ("an OpenDocument file", "Save the sheet as CSV."),
 }
 """Files that are in an archive which is a document."""
@@ -281,9 +267,10 @@ def other_format(head: bytes, name: str = "") -> Format | None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return Format("a web page", "Give the address of the file itself.")
-    for magic, what, remedy in _FORMATS:
-        if head.startswith(magic):
-            return Format(what, remedy)
+    found = None if is_packed(head) else format_of(head)
+    if found is not None:
+        what, remedy = found
+        return Format(what, f"{remedy[0].upper()}{remedy[1:]}.")
     for endings, signs, what, remedy in _BY_NAME:
         if name.lower().endswith(endings) and start[:1] and start[:1] in signs:
             return Format(what, remedy)

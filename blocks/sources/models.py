@@ -11,7 +11,7 @@ from pydantic import Field
 
 from blocks.errors import UserError
 from blocks.frozen import Frozen
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 
 MIB = 2**20
 TABLE_ENDINGS = (".csv", ".tsv")
@@ -59,7 +59,7 @@ class Facts(Frozen):
     url: str = ""
     version: str = ""
     column_notes: dict[str, str] = Field(default_factory=dict)
-    reading: ReadingRules = ReadingRules()
+    reading: ReadingRules = NO_RULES
     """How the file is to be read, where its own dataset.json says so."""
 
 

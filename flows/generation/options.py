@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from blocks.commas import COMMAS
+from blocks.sandboxes.reading import NO_RULES
 from flows.generation.exploring import AT_ONCE as EXPLORATIONS_AT_ONCE
 from flows.generation.recipes import Asking, Recipe, Source
 from flows.generation.vetting import Naming
 from flows.questions.contamination import DEFAULT_WORDS
 from flows.questions.proving import Bars
 from flows.runs.options import ModelOptions, SandboxOptions
-from flows.tables.reading import NO_RULES, Reading
+from flows.tables.reading import Reading
 
 
 class _Choosing(ModelOptions):

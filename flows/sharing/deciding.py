@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import AwareDatetime, Field, PlainSerializer
 
 from blocks.frozen import Frozen
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Literal["data.csv", "sketch.json", "dataset.json"]
@@ -22,7 +22,7 @@ class Manifest(Frozen):
     slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
     key: Digest
     """sha256 of the table's file; where rules for reading it were given, of both."""
-    reading: Annotated[ReadingRules, PlainSerializer(ReadingRules.given_rules)] = ReadingRules()
+    reading: Annotated[ReadingRules, PlainSerializer(ReadingRules.given_rules)] = NO_RULES
     source: str = ""
     """The reference it was downloaded from; empty: somebody made the folder by hand."""
     retrieved_at: AwareDatetime

@@ -13,7 +13,7 @@ from blocks.frozen import Frozen
 from blocks.newer import known_version, newer_version, newer_words
 from blocks.replaced import replacing
 from blocks.sandboxes.models import LoadedDataset
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from blocks.sources.models import Fetched, Reference
 from flows.tables.dataset import joined_notes
 from flows.tables.neighbours import Sketch
@@ -48,7 +48,7 @@ class DownloadCard(Frozen):
     """What the columns mean, by name, where the source says so."""
     warnings: tuple[str, ...] = ()
     """What was odd about the file when it was read."""
-    reading: Annotated[ReadingRules, PlainSerializer(ReadingRules.given_rules)] = ReadingRules()
+    reading: Annotated[ReadingRules, PlainSerializer(ReadingRules.given_rules)] = NO_RULES
     """The rules it was read by, where any were given: later runs read it the same way."""
     profile: DatasetProfile
 

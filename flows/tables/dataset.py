@@ -7,23 +7,21 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from blocks.digests import file_digest
+from blocks.digests import digest_of_state
 from blocks.errors import DatasetError
 from blocks.frozen import Frozen
 from blocks.newer import newer_version, newer_words
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from blocks.sources.models import PACKED_ENDINGS
 from flows.tables.unpacking import named_file, table_in
 
 CARD_VERSION = 1
 """The newest schema version of a `dataset.json` that is read here: a newer one may say how the table is to be read."""
-NO_RULES = ReadingRules()
 MAX_BYTES = 2**30
 """Largest file taken by default, bytes; the sandbox has its own, equal limit."""
 
@@ -117,7 +115,7 @@ def read_dataset(
                 f"{original} has {size:,} bytes, more than the {max_bytes:,} taken.",
                 "Give a smaller file or a sample of its rows.",
             )
-        key = _sha256(file.absolute(), (info.st_dev, info.st_ino, size, info.st_mtime_ns))
+        key = digest_of_state(file, info)
     except OSError as error:
         raise DatasetError(f"{original} cannot be read: {error.strerror}.", "Check its permissions.") from error
     card = _card(original.with_name("dataset.json"))
@@ -173,9 +171,7 @@ def with_distinct_slugs(datasets: Iterable[Dataset]) -> list[Dataset]:
     unique = list({dataset.content: dataset for dataset in datasets}.values())
     slugs = [dataset.slug for dataset in unique]
     return [
-        dataset.model_copy(update={"slug": f"{dataset.slug[:71]}-{dataset.content[:8]}"})
-        if slugs.count(dataset.slug) > 1
-        else dataset
+        dataset.model_copy(update={"slug": dataset.stem}) if slugs.count(dataset.slug) > 1 else dataset
         for dataset in unique
     ]
 
@@ -203,12 +199,6 @@ def _data_file(path: Path) -> Path:
     if not path.is_file():
         raise DatasetError(f"{path} is not a regular file.", "Save the table to a file first.")
     return path
-
-
-@lru_cache(maxsize=256)
-def _sha256(file: Path, state: tuple[int, ...]) -> str:
-    """Of the content; a run asks several times, and reads a file anew only when its `state` has changed."""
-    return file_digest(file)
 
 
 def _card(file: Path) -> DatasetCard:

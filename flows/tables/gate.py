@@ -8,9 +8,8 @@ from pydantic import Field
 
 from blocks.frozen import Frozen
 from blocks.plurals import several
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from flows.questions.eligible import TEMPLATE_MISSING, eligible
-from flows.tables.dataset import NO_RULES
 from flows.tables.profiling import DatasetProfile
 
 

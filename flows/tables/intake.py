@@ -10,11 +10,12 @@ from pydantic import Field
 from blocks.errors import UserError
 from blocks.frozen import Frozen
 from blocks.sandboxes.models import SandboxLimits
+from blocks.sandboxes.reading import NO_RULES
 from blocks.sources.models import MIB, FetchLimits
 from blocks.specs import PoolSpec
 from flows.runs.options import RuntimeOptions
 from flows.tables.gate import GateRule
-from flows.tables.reading import NO_RULES, Reading
+from flows.tables.reading import Reading
 
 
 class _Fetching(Frozen):

@@ -11,9 +11,6 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from blocks.errors import UserError
 from blocks.sandboxes.reading import ReadingRules
-from flows.tables.dataset import NO_RULES
-
-__all__ = ["NO_RULES", "Reading", "one_way_to_read"]
 
 
 def _apart(rules: Any) -> Any:

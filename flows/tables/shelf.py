@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from blocks.digests import file_digest
 from blocks.held import FileLock
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from blocks.sources.models import Reference
 from flows.tables.arrivals import Arrival, is_staged
 from flows.tables.cards import CARD, SKETCH, TABLE, DownloadCard, NewerCard, newer_card, read_card, read_sketch
@@ -91,7 +91,7 @@ class Shelf:
         """
         facts = reference.facts
         before = [kept.card.reading for kept in self._before(reference)]
-        reading = given.over(facts.reading).over(before[-1] if before else ReadingRules())
+        reading = given.over(facts.reading).over(before[-1] if before else NO_RULES)
         return reference.model_copy(update={"facts": facts.model_copy(update={"reading": reading})})
 
     def holding(self, reference: Reference) -> Kept | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
-from blocks.digests import file_digest
+from blocks.digests import digest_of_state
 from blocks.errors import DatasetError
 from blocks.settings import settings
 from blocks.sources.archives import extract_table, is_packed, other_format
@@ -42,8 +41,7 @@ def table_in(path: Path, member: str, max_bytes: int) -> Path:
         raise DatasetError(f"{path} is {found.name}, not a CSV file.", found.remedy)
     if not is_packed(head):
         return path
-    info = path.stat()
-    token = _token(path.absolute(), member, (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns))
+    token = hashlib.sha256(f"{digest_of_state(path, path.stat())}\0{member}".encode()).hexdigest()[:24]
     name = without_endings(Path(member or path.name).name)
     # A dataset's own folder names it.
     name = path.absolute().parent.name if name == "data" and path.absolute().parent.name else name
@@ -59,12 +57,6 @@ def without_endings(name: str) -> str:
     while ending := next((each for each in endings if name.lower().endswith(each) and len(name) > len(each)), ""):
         name = name[: -len(ending)]
     return name
-
-
-@lru_cache(maxsize=256)
-def _token(path: Path, member: str, state: tuple[int, ...]) -> str:
-    """Of the content; a run asks several times, and reads a file anew only when its `state` has changed."""
-    return hashlib.sha256(f"{file_digest(path)}\0{member}".encode()).hexdigest()[:24]
 
 
 def _unpack(path: Path, table: Path, member: str, max_bytes: int) -> None:

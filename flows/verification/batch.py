@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blocks.plurals import were
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from flows.questions.files import question_from_text, read_questions
 from flows.questions.records import Question
-from flows.tables.dataset import NO_RULES, Dataset, read_dataset, slug_of, with_distinct_slugs
+from flows.tables.dataset import Dataset, read_dataset, slug_of, with_distinct_slugs
 from flows.tables.opening import Table
 from flows.verification.former import former_files
 from flows.verification.prompts import Task, system_prompt

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from blocks.sandboxes.reading import NO_RULES
 from flows.runs.options import ModelOptions, SandboxOptions
-from flows.tables.reading import NO_RULES, Reading
+from flows.tables.reading import Reading
 from flows.verification.solving import SolveConfig
 from flows.verification.triangulation import TriangulationRule
 

@@ -16,10 +16,10 @@ from pydantic import Field, PlainSerializer
 
 from blocks.frozen import Frozen
 from blocks.sandboxes.models import LoadedDataset, SandboxInfo, SandboxLimits, TaggedValue
-from blocks.sandboxes.reading import ReadingRules
+from blocks.sandboxes.reading import NO_RULES, ReadingRules
 from flows.answers.comparator import COMPARATOR_VERSION
 from flows.questions.records import Question, content_key
-from flows.tables.dataset import NO_RULES, Dataset
+from flows.tables.dataset import Dataset
 from flows.verification.attempts import PromptId, Role, Trace, TraceConfig, UsageTotals
 from flows.verification.prompts import Task, opening_digest, prompt_id
 from flows.verification.provenance import CodeVersion, code_version

@@ -35,7 +35,7 @@ class Kind(enum.IntEnum):
 
     HELLO = 64  # {protocol, python, platform, libraries{}, walls{landlock_abi, seccomp, ...}, pid, loaded?: as LOADED}
     LOADED = 65  # {rows, columns, encoding, delimiter, bytes, sha256, seconds, warnings[], column_notes{}}
-    LOAD_FAILED = 66  # {reason, message}
+    LOAD_FAILED = 66  # {reason, message, helps}
     OPENED = 67  # {pid, seconds}
     STDOUT = 68  # raw bytes
     STDERR = 69  # raw bytes

@@ -253,19 +253,18 @@ class Switchboard:
             upload.write(frame.payload)
             return
         upload.complete = True
-        problem = upload.problem()
-        if problem:
-            self._fail_load("size", problem)
-            return
-        message = json.dumps({"op": "load", **upload.options}).encode()
-        socket.send_fds(self._template, [message], [upload.descriptor])
+        for reason, problem in (("size", upload.problem()), ("rules", upload.excess())):
+            if problem:
+                self._fail_load(reason, problem)
+                return
+        socket.send_fds(self._template, [upload.message], [upload.descriptor])
         upload.close()
 
-    def _fail_load(self, reason: str, message: str) -> None:
+    def _fail_load(self, reason: str, message: str, *, helps: bool = False) -> None:
         if self._upload is not None:
             self._upload.close()
             self._upload = None
-        self.send(Kind.LOAD_FAILED, 0, {"reason": reason, "message": message})
+        self.send(Kind.LOAD_FAILED, 0, {"reason": reason, "message": message, "helps": helps})
 
     def _open(self, frame: Frame) -> None:
         limits = Limits.parse(frame.json().get("limits"))
@@ -314,7 +313,7 @@ class Switchboard:
             self._words["loaded"] = message["facts"]
             self.send(Kind.LOADED, 0, message["facts"])
         elif operation == "load_failed":
-            self._fail_load(message["reason"], message["message"])
+            self._fail_load(message["reason"], message["message"], helps=message["helps"])
         elif operation == "fatal":
             raise Ended(message["message"])
         else:

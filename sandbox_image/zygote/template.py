@@ -25,6 +25,7 @@ from sandbox_image.zygote.walls.libc import LIBC
 from sandbox_image.zygote.walls.privileges import die_with_parent
 
 MAX_MESSAGE: Final = 128 * 1024
+_LONGEST_REASON: Final = 2_000
 _PIPES: Final = 4
 
 
@@ -45,7 +46,8 @@ def run(link: socket.socket, walls: Walls, scratch_root: str, parent: int, libra
         code = 0
     except BaseException as error:
         with contextlib.suppress(OSError):
-            link.send(json.dumps({"op": "fatal", "message": f"{type(error).__name__}: {error}"[:2_000]}).encode())
+            said = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+            link.send(json.dumps({"op": "fatal", "message": said}).encode())
     finally:
         os._exit(code)
 
@@ -108,7 +110,8 @@ class _Template:
                     source, rules=Rules.parse(message["rules"]), max_columns=message["max_columns"]
                 )
         except LoadError as error:
-            self._say(op="load_failed", reason=error.reason, message=error.message)
+            said = error.message[:_LONGEST_REASON]
+            self._say(op="load_failed", reason=error.reason, message=said, helps=error.helps)
             return
         self._settle_memory()
         self._say(op="loaded", facts=facts.json())

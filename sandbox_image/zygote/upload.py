@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from typing import Any
 
 from sandbox_image.zygote.protocol import ProtocolError
 from sandbox_image.zygote.reading.rules import Rules
+from sandbox_image.zygote.template import MAX_MESSAGE
 
 
 class Upload:
@@ -46,12 +48,23 @@ class Upload:
         while view:
             view = view[os.write(self.descriptor, view) :]
 
+    @property
+    def message(self) -> bytes:
+        """What the template is told of it."""
+        return json.dumps({"op": "load", **self.options}).encode()
+
     def problem(self) -> str:
         """What is wrong with what came, or nothing."""
         if self._received != self._announced:
             announced = f"{self._announced:,}"
             return f"The file has {self._received:,} bytes where {announced} were announced; it changed meanwhile."
         return ""
+
+    def excess(self) -> str:
+        """What is said of rules that no message to the template carries, or nothing."""
+        if len(self.message) <= MAX_MESSAGE:
+            return ""
+        return f"The reading rules take more than {MAX_MESSAGE // 1024} KiB: give fewer types or lines to skip."
 
     def close(self) -> None:
         """Give the bytes up. The template has a descriptor of its own by then."""

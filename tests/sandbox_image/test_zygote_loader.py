@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_image.zygote.reading.loader import NO_DELIMITER, Facts, LoadError, load, sniff_delimiter
+from sandbox_image.zygote.reading.dialect import NO_DELIMITER, Line, sniff
+from sandbox_image.zygote.reading.loader import Facts, LoadError, load
 from sandbox_image.zygote.reading.rules import Rules
 from tests.support.properties import PATIENT
 
@@ -20,6 +21,10 @@ from tests.support.properties import PATIENT
 def read(data: bytes, **options: object) -> tuple[pd.DataFrame, Facts]:
     most = {"max_columns": options.pop("max_columns")} if "max_columns" in options else {}
     return load(io.BytesIO(data), rules=Rules.parse(options), **most)  # type: ignore[arg-type]
+
+
+def sniff_delimiter(sample: str) -> str:
+    return sniff([Line(at, text) for at, text in enumerate(sample.splitlines(), start=1)], Rules()).delimiter
 
 
 def failure(data: bytes, **options: object) -> LoadError:

@@ -22,6 +22,11 @@ PHRASES: Final = frozenset({
     "不明", "無し", "無", "no aplica", "n/m", "nm", "n.m.", "/", "trace", "#n/a", "<na>",
 })  # fmt: skip
 """As `WORDS`, but noted: tables of offices write these for a value that is not told."""
+TOTALS: Final = (
+    r"(?:summe|gesamt(?:summe)?|insgesamt|total\sgeneral|totale|totaal|toplam|итого|всего|celkem|razem|ogółem|suma"
+    r"|合計|总计|總計|合计|합계)"
+)
+"""What a row of totals is called in other languages than English, as a pattern."""
 
 _SIGNED: Final = r"[-+−–]?\s?"
 _CODES: Final = [
@@ -60,7 +65,7 @@ NUMBER: Final = re.compile(
     rf"(?P<after>\s?(?:{_CURRENCY}|{_SUFFIX}))?(?P<close>\))?(?P<minus>-)?$"
 )
 """A number as people write it; the groups tell its parts."""
-PLAIN: Final = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?(?:inf|infinity)$", re.I)
+PLAIN: Final = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?(?:inf|infinity)$", re.I)
 LOOSE: Final = re.compile(rf"^\(?{_SIGNED}{_CURRENCY}?\s?{_SIGNED}{_DIGITS}\s?(?:{_CURRENCY}|%|‰|°[CF]?)?\)?-?$")
 """A number, without any unit in letters."""
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"

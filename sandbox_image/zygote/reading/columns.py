@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox_image.zygote.reading.cells import LOOSE, NUMBER, PLAIN, WORDS, is_word_for_missing, kind
 from sandbox_image.zygote.reading.moments import Moments, Unproven, may_be_iso, read_moments
 from sandbox_image.zygote.reading.naming import short, times
-from sandbox_image.zygote.reading.numerals import Doubt, Marks, Reading, read_numbers
+from sandbox_image.zygote.reading.numerals import Doubt, Marks, Reading, number_of, read_numbers
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Columns:
                 name, "holds values like 1.1 beside 1.10, which may be versions, and so stayed text", _AS_NUMBER
             )
             return self._text(values)
-        if all(_WHOLE.match(each) for each in stripped) and any(abs(int(each)) > LARGEST for each in stripped):
+        if all(_WHOLE.match(each) for each in stripped) and any(abs(number_of(each)) > LARGEST for each in stripped):
             remarks.say(name, "holds whole numbers of more digits than a number keeps and so stayed text", _AS_NUMBER)
             return self._text(values)
         return plain_numbers(values, texts)
@@ -327,8 +327,7 @@ class Columns:
 
 def plain_numbers(values: Values, texts: Sequence[str]) -> pd.Series[Any]:
     """Texts that programs wrote, as numbers."""
-    whole = all(_WHOLE.match(each.strip()) for each in texts)
-    return numbers_of(values, {each: int(each.strip()) if whole else float(each.strip()) for each in texts})
+    return numbers_of(values, {each: number_of(each) for each in texts})
 
 
 def numbers_of(values: Values, numbers: Mapping[str, int | float]) -> pd.Series[Any]:

@@ -26,7 +26,7 @@ _GOOD: Final = 0.6
 _ENTITY: Final = re.compile(r"&#?\w{1,10};")
 """`&amp;`, as web pages write a sign."""
 _WITH_COLON: Final = re.compile(
-    r"(?<![A-SU-Za-z_\d:.])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?![\d:])|\b[A-Za-z][\w+.-]*:/{1,3}|\b(?:mailto|urn):|\b[A-Za-z]:(?=[\\/])"
+    r"(?<![A-SU-Za-z_\d:.])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?![\d:])|\b[A-Za-z][\w+.-]{0,30}:/{1,3}|\b(?:mailto|urn):|\b[A-Za-z]:(?=[\\/])"
     r"|\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}|(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"
 )
 """Times, addresses, paths: a colon within them separates nothing."""
@@ -129,12 +129,6 @@ def sniff(lines: Sequence[Line], rules: Rules) -> Dialect:
         best = max(good, key=lambda trial: trial.score)
         return _with_blanks(best.dialect, lines)
     return Dialect(_by_header(lines), '"' if rules.quote is None else rules.quote, rules.escape or "")
-
-
-def sniff_delimiter(sample: str) -> str:
-    """The delimiter a piece of text uses; the empty string when it has one column."""
-    lines = [Line(at, text) for at, text in enumerate(re.split(r"\r\n|\n|\r", sample), start=1)]
-    return sniff(lines, Rules()).delimiter
 
 
 def _trials(lines: Sequence[Line], delimiter: str, rules: Rules) -> list[_Trial]:

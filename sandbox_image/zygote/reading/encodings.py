@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from sandbox_image.zygote.reading.letters import margin, rank
+from sandbox_image.zygote.reading.records import LINE_END
 from sandbox_image.zygote.reading.refusals import LoadError, check_bytes
 
 Buffer = bytes | mmap.mmap
@@ -191,17 +192,16 @@ def _first_bad(data: Buffer) -> int:
 def _bounds(data: Buffer, encoding: str, notes: list[str]) -> tuple[int, int]:
     """Where the text begins and ends, without a mark before it and what fills the file after it."""
     start = 0
-    wide = encoding.startswith(("utf-16", "utf-32"))
-    while not wide and data[start : start + 3] == codecs.BOM_UTF8:
-        start += 3
     if encoding.startswith(("utf-16", "utf-32")):
         return start, len(data)
+    while data[start : start + 3] == codecs.BOM_UTF8:
+        start += 3
     end = _padding(data)
     if end < len(data):
         notes.append(f"{len(data) - end:,} NUL bytes at the end of the file were left out.")
     tail = data[max(start, end - 64) : end]
     kept = tail.rstrip(b"\x1a")
-    if not kept.endswith(b"\x1a") and len(kept) < len(tail):
+    if len(kept) < len(tail):
         end -= len(tail) - len(kept)
         notes.append("The end-of-file sign (Ctrl-Z) at the end of the file was left out.")
     return start, end
@@ -213,9 +213,9 @@ def _decode(body: bytes, encoding: str) -> str:
     try:
         text = codecs.decode(body, encoding)
     except UnicodeDecodeError as error:
-        line = body[: error.start].count(b"\n") + 1
+        line = _line_of(body, error.start)
         message = f"The file cannot be read as {encoding}: line {line} holds bytes that are none of its signs; name"
-        raise LoadError("encoding", f"{message} another with --encoding.") from error
+        raise LoadError("encoding", f"{message} another with --encoding.", helps=True) from error
     except (UnicodeError, ValueError, TypeError, AssertionError) as error:
         raise LoadError("encoding", f"The file cannot be read as {encoding}.") from error
     if not isinstance(text, str):
@@ -223,12 +223,16 @@ def _decode(body: bytes, encoding: str) -> str:
     return text
 
 
+def _line_of(body: bytes, place: int) -> int:
+    return 1 + sum(1 for _ in LINE_END.finditer(body, 0, place))
+
+
 def _legacy(data: Buffer, bad: int) -> tuple[str, list[str]]:
     """Bytes that are not UTF-8: UTF-8 with some lines in another encoding, or an older encoding."""
     body = bytes(data)
     lines = [line for line in body.split(b"\n") if not line.isascii()]
     wrong = [line for line in lines if not _decodes_whole(line)]
-    first = body[:bad].count(b"\n") + 1
+    first = _line_of(body, bad)
     # A line may be UTF-8 by chance; where one encoding makes words of all lines, it is that.
     together = rank(b"\n".join(lines)[:_SAMPLE]) if len(wrong) < len(lines) else []
     if len(wrong) < len(lines) and not (together and together[0][0] > _CERTAIN):
@@ -240,7 +244,7 @@ def _legacy(data: Buffer, bad: int) -> tuple[str, list[str]]:
             f"The file mixes encodings: {len(wrong):,} lines, the first of them line {first}, hold bytes that are not"
         )
         return _MIXED, [f"{note} UTF-8; they were read as Windows-1252."]
-    return _guess(body, lines, first)
+    return _guess(lines, first)
 
 
 def _decodes_whole(line: bytes) -> bool:
@@ -251,13 +255,17 @@ def _decodes_whole(line: bytes) -> bool:
     return True
 
 
-def _guess(body: bytes, lines: list[bytes], first: int) -> tuple[str, list[str]]:
-    sample = b"\n".join(lines)[:_SAMPLE]
-    ranked = [each for each in rank(sample) if _decodes(body, each[1])]
+def _guess(lines: list[bytes], first: int) -> tuple[str, list[str]]:
+    # Letters of ASCII alone are the same in each of them.
+    beyond = b"\n".join(lines)
+    sample = beyond[:_SAMPLE]
+    ranked = [each for each in rank(sample) if _decodes(beyond, each[1])]
     doubt = f"The file is not UTF-8 (line {first}), and "
     if not ranked or ranked[0][0] < _ENOUGH:
         raise LoadError(
-            "encoding", f"{doubt}its bytes make words in no encoding that was tried: name it with --encoding."
+            "encoding",
+            f"{doubt}its bytes make words in no encoding that was tried: name it with --encoding.",
+            helps=True,
         )
     score, best = ranked[0]
     text = sample.decode(best)
@@ -266,7 +274,7 @@ def _guess(body: bytes, lines: list[bytes], first: int) -> tuple[str, list[str]]
     if rivals:
         names = " or ".join(_NAMES.get(each, each.upper()) for each in (best, *rivals[:2]))
         options = " or ".join(f"--encoding {each}" for each in (best, *rivals[:2]))
-        raise LoadError("encoding", f"{doubt}it may be {names}: name it with {options}.")
+        raise LoadError("encoding", f"{doubt}it may be {names}: name it with {options}.", helps=True)
     name = _NAMES.get(best, best.upper())
     return best, [f"The file is not UTF-8 (line {first}); it was read as {name}; --encoding names another."]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,6 +16,8 @@ from sandbox_image.zygote.reading.refusals import LoadError, check_text
 from sandbox_image.zygote.reading.rules import Rules
 
 _SAMPLE_BYTES: Final = 256 * 1024
+_MOST_BYTES: Final = 16 * 1024**2
+"""Of a file with long lines, so much is looked at to find out how it is written."""
 _FEWEST_LINES: Final = 4
 _DOUBLED: Final = ("::", "||", "~~", "^^", "@@")
 _UNIT: Final = "\x1f"
@@ -42,7 +44,10 @@ def find(text: Text, rules: Rules, max_columns: int) -> Found:
     """
     lines, complete = _first_lines(text)
     if rules.delimiter is None and rules.header_line is None:
-        check_text("\n".join(line.text for line in lines))
+        check_text("\n".join(line.text for line in lines) or _beginning(text))
+    if not lines and not complete:
+        most = _MOST_BYTES // 1024**2
+        raise LoadError("other", f"The file's first line is longer than {most} MB, so it holds no names of columns.")
     notes: list[str] = []
     text, lines, doubled = _single(text, lines, rules)
     if doubled:
@@ -86,20 +91,25 @@ def _stands_in(delimiter: str, lines: Sequence[Line]) -> bool:
     return any(delimiter in line.text for line in lines)
 
 
+def _beginning(text: Text) -> str:
+    """Of a first line that does not end, as much as tells the format."""
+    return bytes(text.data[text.start : min(text.end, text.start + _SAMPLE_BYTES)]).decode("utf-8", "replace")
+
+
 def _first_lines(text: Text) -> tuple[list[Line], bool]:
-    """The first lines, and whether they are all."""
+    """The first lines, and whether they are all; none where the first one does not end within what is looked at."""
     size = _SAMPLE_BYTES
     while True:
         end = min(text.end, text.start + size)
         raw = text.data[text.start : end]
         complete = end >= text.end
         ends = [each.end() for each in LINE_END.finditer(raw)]
-        if complete or len(ends) >= _FEWEST_LINES:
+        if complete or len(ends) >= _FEWEST_LINES or size >= _MOST_BYTES:
             break
         size *= 4
     if not complete:
         # A line end at the edge may be half of one.
-        raw = raw[: ends[-2]]
+        raw = raw[: ends[max(0, len(ends) - 2)] if ends else 0]
     parts = re.split(r"\r\n|\n|\r", raw.decode("utf-8", "replace"))
     if parts and parts[-1] == "":
         parts.pop()
@@ -157,13 +167,8 @@ def _from_header(lines: Sequence[Line], rules: Rules) -> Sequence[Line]:
 
 
 def _given(dialect: Dialect, rules: Rules) -> Dialect:
-    if rules.delimiter is not None:
-        dialect = replace(dialect, delimiter=rules.delimiter)
-    if dialect.delimiter == BLANKS:
-        dialect = replace(dialect, skip_blanks=True)
-    if rules.quote is not None:
-        dialect = replace(dialect, quote=rules.quote)
-    return dialect if rules.escape is None else replace(dialect, escape=rules.escape)
+    delimiter = dialect.delimiter if rules.delimiter is None else rules.delimiter
+    return replace(dialect, delimiter=delimiter, skip_blanks=dialect.skip_blanks or delimiter == BLANKS)
 
 
 def _check_quotes(lines: Sequence[Line], dialect: Dialect, notes: list[str]) -> None:
@@ -184,6 +189,7 @@ def _check_quotes(lines: Sequence[Line], dialect: Dialect, notes: list[str]) -> 
                     "quote",
                     f"The quotation mark that opens a field in line {row.line} is never closed, or closes before the "
                     "field ends: mend it, or say --quote '' where quotation marks enclose nothing.",
+                    helps=True,
                 )
     elif dialect.quote != '"':
         notes.append(f"Fields are enclosed in {dialect.quote} signs; --quote names another.")
@@ -245,44 +251,57 @@ def _end(
 
 
 def _body(text: Text, start: int, end: int, layout: Layout, dialect: Dialect, rules: Rules, prefix: str) -> Body:
-    view = memoryview(text.data)[start:end]
-    removed = _removed(view, layout, dialect, rules, prefix)
-    if removed:
-        view = _cut(view, [number - layout.first_line for number in removed])
-    if dialect.delimiter == BLANKS:
-        view = memoryview(re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", bytes(view)).replace(b"\t", b" "))
-    if not bytes(view[:4096]).strip() and not bytes(view).strip():
-        raise LoadError("empty", "The file has a header line but no rows.")
-    return Body(view, layout.first_line, tuple(removed))
-
-
-def _removed(view: memoryview, layout: Layout, dialect: Dialect, rules: Rules, prefix: str) -> list[int]:
-    """Numbers of lines within the rows that are left out: those the user named, and comments."""
-    numbers = {number for number in rules.skip_lines if number >= layout.first_line}
+    body = _without_lines(Body(memoryview(text.data)[start:end], layout.first_line), rules)
     if prefix:
-        wanted = re.compile(rb"(?:\A|(?<=[\r\n]))" + re.escape(prefix.encode()) + rb"[^\r\n]*")
-        line, before, marks = layout.first_line, 0, 0
-        mark = dialect.quote.encode()
-        for each in wanted.finditer(view):
-            passed = view[before : each.start()]
-            line += sum(1 for _ in LINE_END.finditer(passed))
-            marks += bytes(passed).count(mark) if mark else 0
-            before = each.start()
-            if marks % 2:
-                continue
-            rows = read_rows([Line(line, each[0].decode("utf-8", "replace"))], dialect)
-            if rules.comment is None and len(layout.names) > 1 and rows and len(rows[0].fields) == len(layout.names):
-                raise LoadError(
-                    "rules",
-                    f"Line {line} begins with {prefix!r} as the comments do, but looks like a row: say --comment "
-                    f"'{prefix}' to leave such lines out, or --comment '' to keep them.",
-                )
-            numbers.add(line)
-    return sorted(numbers)
+        body = _without_comments(body, layout, dialect, rules, prefix)
+    if dialect.delimiter == BLANKS:
+        bare = re.sub(rb"(?m)^[ \t]+|(?<![ \t])[ \t]+(?=\r?$)", b"", bytes(body.data)).replace(b"\t", b" ")
+        body = replace(body, data=memoryview(bare))
+    if not bytes(body.data[:4096]).strip() and not bytes(body.data).strip():
+        raise LoadError("empty", "The file has a header line but no rows.")
+    return body
 
 
-def _cut(view: memoryview, places: Sequence[int]) -> memoryview:
-    gone = set(places)
+def _without_lines(body: Body, rules: Rules) -> Body:
+    """The rows without the lines that the user named."""
+    named = sorted({number for number in rules.skip_lines if number >= body.first_line})
+    if not named:
+        return body
+    return Body(_cut(body.data, {number - body.first_line for number in named}), body.first_line, tuple(named))
+
+
+def _without_comments(body: Body, layout: Layout, dialect: Dialect, rules: Rules, prefix: str) -> Body:
+    """The rows without comments; marks in comments enclose nothing, and what stands within a field is no comment."""
+    sign, mark = re.escape(prefix.encode()), dialect.quote.encode()
+    # The sign comes first, since it is rare.
+    wanted = re.compile(sign + rb"(?:(?<=\A" + sign + rb")|(?<=[\r\n]" + sign + rb"))[^\r\n]*")
+    found: set[int] = set()
+    at, before, marks = 0, 0, 0
+    for each in wanted.finditer(body.data):
+        passed = body.data[before : each.start()]
+        at += sum(1 for _ in LINE_END.finditer(passed))
+        marks += bytes(passed).count(mark) if mark else 0
+        before = each.start()
+        if marks % 2:
+            continue
+        before = each.end()
+        rows = read_rows([Line(body.line(at), each[0].decode("utf-8", "replace"))], dialect)
+        if rules.comment is None and len(layout.names) > 1 and rows and len(rows[0].fields) == len(layout.names):
+            raise LoadError(
+                "rules",
+                f"Line {body.line(at)} begins with {prefix!r} as the comments do, but looks like a row: say --comment "
+                f"'{prefix}' to leave such lines out, or --comment '' to keep them.",
+                helps=True,
+            )
+        found.add(at)
+    if not found:
+        return body
+    removed = sorted({*body.removed, *map(body.line, found)})
+    return Body(_cut(body.data, found), body.first_line, tuple(removed))
+
+
+def _cut(view: memoryview, gone: Collection[int]) -> memoryview:
+    """The text without some of its lines, counted from 0."""
     begins = [0, *(each.end() for each in LINE_END.finditer(view))]
     stops = [*begins[1:], len(view)]
     return memoryview(

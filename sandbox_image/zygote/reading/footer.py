@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox_image.zygote.reading.cells import kind
+from sandbox_image.zygote.reading.cells import TOTALS, kind
 from sandbox_image.zygote.reading.dialect import Dialect, Line, Row, read_rows
 from sandbox_image.zygote.reading.layout import Layout
 from sandbox_image.zygote.reading.naming import several
@@ -16,8 +16,8 @@ from sandbox_image.zygote.reading.rules import Rules
 TAIL_LINES: Final = 60
 _MOST: Final = 40
 _TOTAL: Final = re.compile(
-    r"^(?:(?:grand|sub|overall|sum|column)?[\s-]*totals?(?:\s.{0,20})?|sum|summe|gesamt(?:summe)?|insgesamt|total\sgeneral|totale|totaal"
-    r"|toplam|итого|всего|celkem|razem|ogółem|suma|合計|总计|總計|합계|average|mean|mittelwert|moyenne|promedio)\s*:?$",
+    rf"^(?:(?:grand|sub|overall|sum|column)?[\s-]*totals?(?:\s.{{0,20}})?|sum|{TOTALS}"
+    r"|average|mean|mittelwert|moyenne|promedio)\s*:?$",
     re.I,
 )
 _REMARK: Final = re.compile(

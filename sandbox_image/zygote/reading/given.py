@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.reading.cells import PLAIN, is_word_for_missing
-from sandbox_image.zygote.reading.columns import LARGEST, Values
+from sandbox_image.zygote.reading.columns import LARGEST, Values, numbers_of
 from sandbox_image.zygote.reading.moments import Moments, Unproven, read_moments
 from sandbox_image.zygote.reading.naming import short
-from sandbox_image.zygote.reading.numerals import Marks, Reading, read_numbers
+from sandbox_image.zygote.reading.numerals import Marks, Reading, number_of, read_numbers
 from sandbox_image.zygote.reading.refusals import LoadError
 from sandbox_image.zygote.reading.remarks import Remarks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_WHOLE: Final = re.compile(r"^[+-]?\d+(?:\.0*)?$")
-_INTEGER: Final = re.compile(r"^[+-]?\d+$")
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1", "1.0", "on"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0", "0.0", "off"})
 
@@ -50,7 +49,11 @@ def convert_as_given(
     made = _convert(values, texts, type_, known, remarks)
     if made is not None:
         return made
-    wrong = next((each for each in texts if _convert(values, [each], type_, known, Remarks()) is None), texts[0])
+    # The first values that are of the type, as many as there are, then one that is not.
+    good = bisect_left(
+        range(1, len(texts)), True, key=lambda count: _convert(values, texts[:count], type_, known, Remarks()) is None
+    )
+    wrong = texts[good]
     row = int((values.codes == values.texts.index(wrong)).argmax())
     line = line_of(row)
     where = f" (line {line})" if line else ""
@@ -69,10 +72,7 @@ def _convert(values: Values, texts: list[str], type_: str, known: Marks, remarks
     if numbers is None:
         return None
     if type_ == "number":
-        whole = all(isinstance(each, int) for each in numbers.values())
-        if whole and len(numbers) == len(values.texts) and not (values.codes < 0).any() and _fits(numbers):
-            return values.mapped(numbers, "int64")
-        return values.mapped({text: float(each) for text, each in numbers.items()})
+        return numbers_of(values, numbers)
     if any(each != int(each) for each in numbers.values() if abs(each) < float("inf")) or not _fits(numbers):
         return None
     whole_numbers = {text: int(each) for text, each in numbers.items()}
@@ -87,10 +87,7 @@ def _fits(numbers: Mapping[str, int | float]) -> bool:
 def _numbers(name: str, texts: list[str], known: Marks, remarks: Remarks) -> dict[str, int | float] | None:
     plain = known.decimal in (None, ".") and known.thousands in (None, "", ",")
     if plain and all(PLAIN.match(each.strip()) for each in texts):
-        return {
-            each: int(each.strip()) if re.fullmatch(r"[+-]?\d+", each.strip()) else float(each.strip())
-            for each in texts
-        }
+        return {each: number_of(each) for each in texts}
     reading = read_numbers(texts, known, Marks())
     if not isinstance(reading, Reading):
         return None
@@ -116,7 +113,7 @@ def _dates(values: Values, texts: list[str], type_: str, remarks: Remarks) -> pd
             return None
         remedy = "; say dmy or mdy instead of date" if found.told else ""
         message = f"Column {short(values.name)!r} cannot be read as date (--types): {found.why}{remedy}."
-        raise LoadError("rules", message)
+        raise LoadError("rules", message, helps=bool(remedy))
     if isinstance(found, Moments):
         remarks.keep(values.name, f"dates, in the file written as {found.form}")
         return values.mapped(found.values, "datetime")

@@ -17,11 +17,11 @@ _WHOLE: Final = re.compile(r"^\d+$")
 
 def kinds_of(rows: Sequence[Row], width: int) -> list[str]:
     """What each column holds as a rule: number, date, boolean, or word."""
-    return [_kind_of([row.fields[at] for row in rows[:200] if at < len(row.fields)]) for at in range(width)]
+    return [_kind_in(rows, at) for at in range(width)]
 
 
-def _kind_of(cells: Sequence[str]) -> str:
-    counts = Counter(kind(cell) for cell in cells)
+def _kind_in(rows: Sequence[Row], at: int) -> str:
+    counts = Counter(kind(row.fields[at]) for row in rows[:200] if at < len(row.fields))
     total = sum(counts[each] for each in ("number", "date", "boolean", "word"))
     for each in ("number", "date", "boolean"):
         if total and counts[each] >= _TYPED * total:
@@ -133,18 +133,31 @@ def are_row_labels(data: Sequence[Row]) -> bool:
     return True
 
 
+def _kinds_under_words(row: Row, below: Sequence[Row]) -> dict[int, str]:
+    """By place, the kinds of columns of numbers or dates; none where the row has something else than a word in one."""
+    found: dict[int, str] = {}
+    # Most rows have a number among numbers, which settles it.
+    for place in sorted(range(len(row.fields)), key=lambda place: kind(row.fields[place]) == "word"):
+        what = _kind_in(below, place)
+        if what in ("number", "date"):
+            if kind(row.fields[place]) != "word":
+                return {}
+            found[place] = what
+    return found
+
+
 def later_names(first: Row, rest: Sequence[Row]) -> Row | None:
     """A row some lines below the first that names the columns of what follows, with values of other kinds between."""
     for at, row in enumerate(rest[2:20], start=2):
         below = rest[at + 1 :]
         if len(below) < 5 or len(row.fields) != len(first.fields) or row.fields == first.fields:
             continue
-        kinds = kinds_of(below, len(row.fields))
-        typed = [place for place, each in enumerate(kinds) if each in ("number", "date")]
-        if len(typed) < 2 or not all(kind(row.fields[place]) == "word" for place in typed):
+        if len(set(row.fields)) < len(row.fields):
             continue
         between = [each for each in rest[:at] if len(each.fields) == len(row.fields)]
-        fits = [all(kind(each.fields[place]) == kinds[place] for place in typed) for each in between]
-        if between and not any(fits) and len(set(row.fields)) == len(row.fields):
+        kinds = _kinds_under_words(row, below)
+        if len(kinds) > 1 and between and not any(
+            all(kind(each.fields[place]) == what for place, what in kinds.items()) for each in between
+        ):  # fmt: skip
             return row
     return None

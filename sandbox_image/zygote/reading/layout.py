@@ -36,7 +36,8 @@ UNITS: Final = re.compile(
     re.I,
 )  # fmt: skip
 """What a line of units holds."""
-_RULED: Final = re.compile(r"^\s*[-=+|:\s]*[-=]{3,}[-=+|:\s]*$")
+_RULED: Final = re.compile(r"[-=+|:\s]*")
+_STROKE: Final = re.compile(r"[-=]{3}")
 _SEP: Final = re.compile(r'^"?sep=(.|\\t)"?[,;\t]*$', re.I)
 
 
@@ -55,11 +56,21 @@ class Layout:
     spoken: set[int] = field(default_factory=set)
     """Columns whose first values are words or dates, none of them a number."""
     notes: list[str] = field(default_factory=list)
+    joined: bool = False
+    """The names were put together from two lines."""
+    twice: str = ""
+    """The note on names that occur more than once; empty where none does."""
+    nameless: str = ""
+    """The note on columns without a name; empty where each has one."""
     column_notes: dict[str, str] = field(default_factory=dict)
     whole: bool = False
     """Every row has one field more than the header line; none may have fewer then."""
     trailing: bool = False
     """Every row ends with a delimiter that the header line lacks."""
+
+    def unsay(self, *said: str) -> None:
+        """Take notes back that no longer hold; an empty one was never said."""
+        self.notes[:] = [note for note in self.notes if note not in said]
 
 
 def separator_line(lines: Sequence[Line]) -> str | None:
@@ -104,7 +115,7 @@ def lay_out(
     Raises:
         LoadError: There are no columns, or no rows, or it is in doubt which line names the columns.
     """
-    ruled = [line for line in lines[:40] if _RULED.match(line.text)]
+    ruled = [line for line in lines[:40] if _RULED.fullmatch(line.text) and _STROKE.search(line.text)]
     kept = [line for line in lines if line not in ruled] if ruled else list(lines)
     rows = read_rows(kept, dialect)
     filled = [row for row in rows if not row.blank]
@@ -131,8 +142,10 @@ def lay_out(
     layout.first_line = data[0].line if data else (head.line + 1 if head else 1)
     layout.kinds = kinds_of(data, len(layout.names))
     for at, each in enumerate(layout.kinds):
+        if each not in ("word", "date"):
+            continue
         cells = {kind(row.fields[at]) for row in data if len(row.fields) == len(layout.names)}
-        if each in ("word", "date") and not cells & {"number"}:
+        if "number" not in cells:
             layout.spoken |= {at} if cells & {"word", "date"} else set()
             layout.wordy |= {at} if each == "word" else set()
     return layout
@@ -180,6 +193,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             "rules",
             f"Line {rest[0].line} seems to name the columns, though line {first.line} stands above it: say "
             f"--header-line {rest[0].line} where it does.",
+            helps=True,
         )
     _check_survey(rest)
     later = later_names(first, rest) if verdict == "names" else None
@@ -188,6 +202,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             "rules",
             f"Lines {first.line} and {later.line} both look like names of columns: say --header-line {later.line} "
             f"where the lines above it are no part of the table, or --header-line {first.line}.",
+            helps=True,
         )
     if verdict == "data" and start:
         verdict = "doubt"
@@ -196,6 +211,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             "rules",
             f"Whether line {first.line} names the columns is in doubt: say --header-line {first.line} where it does, "
             "or --header-line 0 where no line does.",
+            helps=True,
         )
     return (first, start + 1) if verdict == "names" else (None, start)
 
@@ -209,6 +225,7 @@ def _check_survey(rest: Sequence[Row]) -> None:
                 "rules",
                 f"Lines under the column names hold the wording of questions, as surveys are exported: leave them out "
                 f"with --skip-lines {lines}.",
+                helps=True,
             )
 
 
@@ -300,11 +317,13 @@ def _name(layout: Layout, head: Row | None, data: Sequence[Row], width: int) -> 
     nameless = sum(not cell for cell in cells[:-1])
     if nameless and len(cells) == len(head.fields):
         verb = "is" if nameless == 1 else "are"
-        layout.notes.append(f"{several(nameless, 'column')} without a name {verb} called 'Unnamed: N' by the place.")
+        layout.nameless = f"{several(nameless, 'column')} without a name {verb} called 'Unnamed: N' by the place."
+        layout.notes.append(layout.nameless)
     layout.names = unique([cell or f"Unnamed: {at}" for at, cell in enumerate(cells)])
     if twice:
         shown = ", ".join(repr(short(name)) for name in twice[:5]) + (", …" if len(twice) > 5 else "")
-        layout.notes.append(f"Column names occur more than once and were numbered: {shown}.")
+        layout.twice = f"Column names occur more than once and were numbered: {shown}."
+        layout.notes.append(layout.twice)
 
 
 def _lines_under_names(layout: Layout, head: Row | None, data: list[Row]) -> list[Row]:
@@ -327,10 +346,9 @@ def _lines_under_names(layout: Layout, head: Row | None, data: list[Row]) -> lis
 
 def _names_the_labels(under: Row, layout: Layout) -> bool:
     """Whether a row under two lines of names, as pandas writes them, names nothing but the columns without a name."""
-    joined = any("stand in two lines" in note for note in layout.notes)
     filled = [at for at, cell in enumerate(under.fields) if cell.strip()]
     nameless = [at for at, name in enumerate(layout.names) if name == f"Unnamed: {at}"]
-    return joined and bool(filled) and filled == nameless
+    return layout.joined and bool(filled) and filled == nameless
 
 
 def _are_years_under(head: Row, under: Row, rest: Sequence[Row], kinds: Sequence[str]) -> bool:
@@ -384,8 +402,8 @@ def _take(layout: Layout, head: Row, under: Row, what: str) -> None:
             carried = above or carried
             joined.append(" ".join(part for part in ("" if carried == cell else carried, cell) if part))
         layout.names = unique([name or f"Unnamed: {at}" for at, name in enumerate(joined)])
-        solved = ("more than once", "without a name")
-        layout.notes[:] = [note for note in layout.notes if not any(each in note for each in solved)]
+        layout.joined = True
+        layout.unsay(layout.twice, layout.nameless)
         layout.notes.append(
             f"The column names stand in two lines; line {under.line} was added to those of line {head.line}."
         )

@@ -72,7 +72,7 @@ _ICELANDIC: Final = "ýþðÝÞÐ"
 _FINAL: Final = "ςםןץףך"
 _OPENING: Final = "‘“„«£§©±°€µ"
 _SIGNS: Final = "’‘“”–—…°€£§²³µ½¼«»·®©™×±"
-_RUN: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z@-~\x80-\xff]*")
+_RUN: Final = re.compile(rb"(?<![A-Za-z\x80-\xff])[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z@-~\x80-\xff]*")
 _HANGUL: Final = frozenset(
     "이다는의에을가고은하사지로기리대자시해도어인서나정일아있수전과부제보여성장상주비스원그한를들국동안무구산미조우소중청강남북경광평충울천선역량격날짜"
 )

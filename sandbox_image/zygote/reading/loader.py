@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from sandbox_image.zygote.reading.columns import Columns
-from sandbox_image.zygote.reading.dialect import NO_DELIMITER, sniff_delimiter
 from sandbox_image.zygote.reading.encodings import read_text
 from sandbox_image.zygote.reading.finding import Found, find
 from sandbox_image.zygote.reading.given import convert_as_given
@@ -24,16 +23,17 @@ from sandbox_image.zygote.reading.numerals import Marks, in_doubt
 from sandbox_image.zygote.reading.parsing import Table
 from sandbox_image.zygote.reading.records import ragged
 from sandbox_image.zygote.reading.refusals import LoadError
-from sandbox_image.zygote.reading.remarks import Remarks
+from sandbox_image.zygote.reading.remarks import Remarks, bounded
 from sandbox_image.zygote.reading.rules import NO_RULES, Rules
 from sandbox_image.zygote.reading.sentinels import note_sentinels
 from sandbox_image.zygote.reading.structure import examine
 from sandbox_image.zygote.reading.troubles import note_infinity, note_name, note_text, notes_on_rows
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-__all__ = ["NO_DELIMITER", "Facts", "LoadError", "load", "sniff_delimiter"]
+__all__ = ["Facts", "LoadError", "load"]
 
 _TRAILING: Final = "\x00trailing"
 
@@ -77,6 +77,21 @@ def load(
     Raises:
         LoadError: The file is empty, no text, ragged, too wide, or otherwise no table.
     """
+    try:
+        return _load(source, rules, max_columns)
+    except LoadError:
+        raise
+    except MemoryError as error:
+        raise LoadError("memory", "The file is too large for the memory of the sandbox.") from error
+    except Exception as error:
+        # One file must not end a run over many.
+        said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise LoadError(
+            "other", f"The file cannot be read as a table, for a reason nobody foresaw ({said})."
+        ) from error
+
+
+def _load(source: BinaryIO, rules: Rules, max_columns: int) -> tuple[pd.DataFrame, Facts]:
     started = time.monotonic()
     text = read_text(source, rules.encoding)
     found = find(text, rules, max_columns)
@@ -85,8 +100,9 @@ def load(
     names = [*layout.names, *([_TRAILING] if layout.trailing else [])]
     _check_types(rules, layout.names)
     remarks = Remarks(dict(layout.column_notes))
-    frame = _Conversion(Table(structure, names, rules.missing), found, rules, remarks).run()
+    frame = _Conversion(Table(structure, names, rules.missing, found.body), found, rules, remarks).run()
     notes = [*text.notes, *found.notes, *layout.notes, *structure.notes, *found.footer_notes, *remarks.sentences()]
+    warnings, column_notes = bounded(notes, remarks.columns)
     facts = Facts(
         rows=len(frame),
         columns=frame.shape[1],
@@ -95,8 +111,8 @@ def load(
         bytes=text.size,
         sha256=text.sha256,
         seconds=round(time.monotonic() - started, 4),
-        warnings=notes,
-        column_notes=remarks.columns,
+        warnings=warnings,
+        column_notes=column_notes,
     )
     return frame, facts
 
@@ -118,8 +134,9 @@ class _Conversion:
         self.found = found
         self.rules = rules
         self.remarks = remarks
-        thousands = rules.thousands
-        self.known = Marks(rules.decimal, thousands)
+        self.known = Marks(rules.decimal, rules.thousands)
+        self.rows: np.ndarray[Any, np.dtype[np.int64]] | None = None
+        """Which of the file's rows are left, where some were left out."""
 
     def run(self) -> pd.DataFrame:
         import pandas as pd
@@ -132,8 +149,7 @@ class _Conversion:
         frame = self._without_empty_columns(frame)
         frame = self._without_repeated_names(frame)
         made = self._convert(frame)
-        if any(made[name] is not frame[name] for name in made):
-            frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
+        frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
         self._note_marks()
         self._note_columns(frame)
         self.found.notes += notes_on_rows(frame)
@@ -202,8 +218,7 @@ class _Conversion:
         else:
             said = f"{several(len(empty), 'column')} without a name and without a value left out."
         if empty == nameless:
-            notes = self.found.layout.notes
-            notes[:] = [note for note in notes if "without a name" not in note]
+            self.found.layout.unsay(self.found.layout.nameless)
         self.found.notes.append(said)
         return frame.drop(columns=[frame.columns[at] for at in empty])
 
@@ -228,6 +243,7 @@ class _Conversion:
             self.found.notes.append(
                 f"The header line is repeated {times(count)}, first in line {line}; those were left out."
             )
+            self.rows = (~same).to_numpy().nonzero()[0]
             frame = frame[~same].reset_index(drop=True)
         return frame
 
@@ -291,18 +307,7 @@ class _Conversion:
                 self.found.notes.append(f"'?' was read as missing, {times(count)}.")
 
     def _line_of(self, row: int) -> int:
-        line = self.table.line_of(row)
-        if self.table.structure.lines is not None or not line:
-            return line
-        return (
-            self.found.body.first_line
-            + line
-            - 1
-            + sum(
-                self.found.body.first_line <= each <= self.found.body.first_line + line - 1
-                for each in self.found.body.removed
-            )
-        )
+        return self.table.line_of(row if self.rows is None else int(self.rows[row]))
 
 
 def _is_text(column: pd.Series[Any]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox_image.zygote.reading.cells import CURRENCY, NUMBER, PLAIN
+from sandbox_image.zygote.reading.cells import CURRENCY, NUMBER
 from sandbox_image.zygote.reading.layout import UNITS
 
 _BLANKS: Final = " \u00a0\u202f\u2009"
@@ -18,6 +18,9 @@ _MULTIPLES: Final = frozenset({"k", "K", "M", "m", "B", "b", "T", "t", "bn", "mn
 """Letters behind a number that multiply it, or may: 5k is no 5."""
 _TRANSLATION: Final = str.maketrans("−–", "--")
 _SAMPLE: Final = 200
+_WHOLE: Final = re.compile(r"([+-]?)0*(\d*)")
+_MOST_DIGITS: Final = 19
+"""No column holds whole numbers of more."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ class Doubt:
     """
 
     why: str
+
+
+def number_of(text: str) -> int | float:
+    """A number as programs write it; a whole one stays exact as far as a column can hold it."""
+    found = _WHOLE.fullmatch(text.strip())
+    if found is None or len(found[2]) > _MOST_DIGITS:
+        return float(text)
+    return int(found[1] + (found[2] or "0"))
 
 
 def read_numbers(texts: Sequence[str], known: Marks, hint: Marks) -> Reading | Doubt | None:
@@ -216,7 +227,7 @@ def _value(number: str, marks: Marks, *, negative: bool) -> int | float:
         plain = plain.replace(sign, "")
     if marks.decimal:
         plain = plain.replace(marks.decimal, ".")
-    value: int | float = int(plain) if plain.isdigit() else float(plain)
+    value = number_of(plain)
     return -value if negative else value
 
 
@@ -235,8 +246,3 @@ def _how(marks: Marks, digits: Sequence[str], unit: str, parsed: Sequence[re.Mat
     if any(each["minus"] for each in parsed):
         said.append("the minus behind")
     return ", ".join(said)
-
-
-def is_plain(text: str) -> bool:
-    """Whether a text is a number as programs write it."""
-    return PLAIN.match(text) is not None

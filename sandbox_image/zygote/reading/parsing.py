@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox_image.zygote.reading.cells import MARKS, WORDS
-from sandbox_image.zygote.reading.records import Structure
+from sandbox_image.zygote.reading.dialect import UNUSED, large_fields
+from sandbox_image.zygote.reading.records import Body, Structure
 from sandbox_image.zygote.reading.refusals import LoadError
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ class Table:
         structure: The rows and their dialect.
         names: One name for each field of a row.
         missing: Further words that mean a missing value.
+        body: The rows as they stand in the file.
     """
 
     structure: Structure
     names: Sequence[str]
     missing: Sequence[str]
+    body: Body
 
     def parse(
         self, *, texts: Collection[str], numbers: Collection[str], only: Sequence[str] | None = None
@@ -74,7 +77,7 @@ class Table:
                 warnings.simplefilter("ignore")
                 frame: pd.DataFrame = pd.read_csv(
                     io.BufferedReader(_Source(structure.data), 1 << 20),
-                    sep=structure.delimiter or "\x1e",
+                    sep=structure.delimiter or UNUSED,
                     header=None,
                     names=list(self.names),
                     usecols=None if only is None else wanted,
@@ -98,32 +101,29 @@ class Table:
         return frame
 
     def line_of(self, row: int) -> int:
-        """The number of the file's line in which a row begins, among the lines of the rows; 0 where not known."""
+        """The number of the file's line in which a row begins; 0 where not known."""
         if self.structure.lines is not None:
             return self.structure.lines[row] if row < len(self.structure.lines) else 0
         text = bytes(self.structure.data).decode("utf-8", "replace")
         quoting: Any = csv.QUOTE_MINIMAL if self.structure.quote else csv.QUOTE_NONE
-        lines = re.split(r"\r\n|\n|\r", text)
-        reader = csv.reader(
-            (line + "\n" for line in lines), delimiter=self.structure.delimiter or "\x1e", quoting=quoting
-        )  # fmt: skip
+        lines = (line + "\n" for line in re.split(r"\r\n|\n|\r", text))
         at = before = 0
-        for fields in reader:
-            if any(fields):
-                if at == row:
-                    return before + 1
-                at += 1
-            before = reader.line_num
+        with large_fields():
+            reader = csv.reader(lines, delimiter=self.structure.delimiter or UNUSED, quoting=quoting)
+            for fields in reader:
+                # As pandas does, an empty line is no row; one of empty fields is.
+                if fields:
+                    if at == row:
+                        return self.body.line(before)
+                    at += 1
+                before = reader.line_num
         return 0
 
     def count_of(self, mark: str) -> int:
         """How often a field holds this mark and nothing else."""
-        if bytes(mark, "ascii") not in bytes(self.structure.data[: 1 << 26]):
-            return 0
-        edge = re.escape((self.structure.delimiter or "\n").encode())
         sign = re.escape(mark.encode())
-        return len(
-            re.findall(
-                rb"(?:^|(?<=[\r\n]|" + edge + rb'))"?' + sign + rb'"?(?=[\r\n]|$|' + edge + rb")", self.structure.data
-            )
-        )
+        edge = rb"[\r\n" + re.escape((self.structure.delimiter or UNUSED).encode()) + b"]"
+        begins = b"|".join(rb"(?<=" + each + sign + b")" for each in (rb"\A", rb'\A"', edge, edge + b'"'))
+        # The sign comes first, since it is rare.
+        whole = re.compile(sign + b"(?:" + begins + rb')(?="?(?:\Z|' + edge + b"))")
+        return sum(1 for _ in whole.finditer(self.structure.data))

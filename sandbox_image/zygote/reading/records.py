@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from sandbox_image.zygote.reading.cells import kind
@@ -22,19 +24,25 @@ class Body:
     Attributes:
         data: In UTF-8.
         first_line: Number of the file's line in which they begin.
-        removed: Numbers of the file's lines that were taken out of them.
+        removed: Numbers of the file's lines that were taken out of them, ascending.
     """
 
     data: memoryview
     first_line: int
     removed: tuple[int, ...] = ()
 
+    def line(self, at: int) -> int:
+        """The number of the file's line that is one of the rows' lines, counted from 0."""
+        return self.first_line + at + bisect_right(self._before, self.first_line + at)
+
     def line_at(self, place: int) -> int:
         """The number of the file's line in which a byte stands."""
-        line = self.first_line + sum(1 for _ in LINE_END.finditer(self.data[:place]))
-        for each in self.removed:
-            line += self.first_line <= each <= line
-        return line
+        return self.line(sum(1 for _ in LINE_END.finditer(self.data, 0, place)))
+
+    @cached_property
+    def _before(self) -> list[int]:
+        """For each removed line the number it would have without those removed before it."""
+        return [number - at for at, number in enumerate(self.removed)]
 
 
 @dataclass
@@ -78,6 +86,7 @@ def swallowed(line: int, lines: int) -> LoadError:
         "quote",
         f"The quotation mark that opens in line {line} closes {several(lines - 1, 'line')} further down and swallows "
         "what look like rows: mend it, or say --quote '' where quotation marks enclose nothing.",
+        helps=True,
     )
 
 
@@ -86,5 +95,5 @@ def ragged(line: int, fields: int, width: int) -> LoadError:
     remedy = "a field with the delimiter in it must stand in quotation marks" if fields > width else "mend the line"
     return LoadError(
         "ragged", f"Line {line} has {several(fields, 'field')} where {width} were expected: {remedy}; "
-        "--delimiter, --quote and --skip-lines say how the file is read.",
+        "--delimiter, --quote and --skip-lines say how the file is read.", helps=True,
     )  # fmt: skip

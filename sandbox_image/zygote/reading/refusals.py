@@ -17,17 +17,24 @@ class LoadError(Exception):
     Args:
         reason: The kind of trouble.
         message: One sentence for the user.
+        helps: Whether the sentence says what to do; else what usually helps for this reason is told with it.
     """
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, *, helps: bool = False) -> None:
         super().__init__(message)
         self.reason: Reason = reason
         self.message = message
+        self.helps = helps
 
 
 _AS_CSV: Final = "save its table as CSV"
 _UNPACK: Final = "unpack it first"
 _MAGIC: Final = (
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "a pointer of Git LFS, which stands for the real file",
+        "fetch that with `git lfs pull`",
+    ),
     (b"\x1f\x8b", "a gzip archive", _UNPACK),
     (
         b"PK\x03\x04",
@@ -35,14 +42,14 @@ _MAGIC: Final = (
         "unpack the archive, or save the sheet as CSV",
     ),
     (b"PK\x05\x06", "an empty ZIP archive", "fetch it anew"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unpack it with `zstd -d FILE` and give the CSV file"),
     (b"BZh", "a bzip2 archive", _UNPACK),
     (b"\xfd7zXZ\x00", "an XZ archive", _UNPACK),
     (b"\x04\x22\x4d\x18", "an LZ4 archive", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document (.xls, .doc)", "save the sheet as CSV"),
-    (b"PAR1", "a Parquet file", _AS_CSV),
+    (b"PAR1", "a Parquet file", "convert it, with pandas read_parquet(FILE).to_csv(OUT) for example"),
     (b"ARROW1", "an Arrow or Feather file", _AS_CSV),
     (b"FEA1", "a Feather file", _AS_CSV),
     (b"ORC", "an ORC file", _AS_CSV),
@@ -72,10 +79,9 @@ _MAGIC: Final = (
     (b"\x80\x05\x95", "a Python pickle", _AS_CSV),
 )
 _ORC_NEXT: Final = re.compile(rb"ORC[\x00-\x08\x0e-\x1f\x80-\xff]")
-_LFS: Final = "version https://git-lfs.github.com/spec/"
 _ANNEX: Final = re.compile(r"^(\.\./)*(\.git/annex/objects/|/annex/objects/)")
 _HTML: Final = re.compile(
-    r"^(?:\s*<\?xml[^>]*>)?\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|table|div|script|meta)\b",
+    r"^(?:\s*<\?xml[^>]*>)?\s*(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body|table|div|script|meta)\b",
     re.I | re.S,
 )
 _XML: Final = re.compile(r"^\s*(?:<\?xml\b|<!--|<!DOCTYPE\b|<([A-Za-z_][\w:.-]*)(?:\s[^<>]*)?/?>)", re.I)
@@ -84,10 +90,10 @@ _SQL: Final = re.compile(
     r"|SET\s+[\w@.]+\s*=|-- (?:MySQL|MariaDB|PostgreSQL|phpMyAdmin|SQLite|Host:)|PRAGMA\s)",
     re.I | re.M,
 )
-_MARKDOWN: Final = re.compile(r"^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*$", re.M)
+_MARKDOWN: Final = re.compile(r"^[ \t]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+(?:\|[ \t]*)?$", re.M)
 _YAML: Final = re.compile(
-    r"^(?:---[ \t]*\r?\n)?(?:- [\w .-]+:[ \t]+\S.*\r?\n(?:  [\w .-]+:.*\r?\n)+"
-    r"|(?:[\w-]+:[ \t]+\S[^,;\t]*\r?\n)*[\w-]+:[ \t]*\r?\n(?:[ \t]+-[ \t]|[ \t]+[\w-]+:[ \t]))"
+    r"^(?:---[ \t]*\n)?(?:- [\w .-]+:[ \t]+\S.*\n(?:  [\w .-]+:.*\n)+"
+    r"|(?:[\w-]+:[ \t]+\S[^,;\t\n]*\n)*[\w-]+:[ \t]*\n(?:[ \t]+-[ \t]|[ \t]+[\w-]+:[ \t]))"
 )
 _ARFF: Final = re.compile(r"^\s*@relation\b.*?^@attribute\b", re.I | re.M | re.S)
 _GRID: Final = re.compile(r"^\+[-=]{2,}(?:\+[-=]{2,})+\+[ \t]*$", re.M)
@@ -96,26 +102,27 @@ _RST: Final = re.compile(r"^[ \t]*={2,}(?:[ \t]+={2,})+[ \t]*$", re.M)
 _LATEX: Final = re.compile(r"\\begin\{(?:tabular|table|document)\}")
 _CARD: Final = re.compile(r"^BEGIN:V(?:CARD|CALENDAR|EVENT)\b")
 _DICT: Final = re.compile(r"^\[?\s*\{\s*'[^'\n]*'\s*:")
-_EMAIL: Final = re.compile(r"^(?:From|Received|Return-Path|MIME-Version): .*\r?\n(?:[A-Z][\w-]+: .*\r?\n)+")
+_EMAIL: Final = re.compile(r"^(?:From|Received|Return-Path|MIME-Version): .*\n(?:[A-Z][\w-]+: .*\n)+")
 
 
 _FIRST_WORDS: Final = (
     (re.compile(r"%%MatrixMarket\b"), "a matrix in Matrix Market format", "convert it to CSV, with scipy for example"),
-    (re.compile(r"diff --git |--- \S.*\r?\n\+\+\+ \S"), "a difference between two files", "take the file itself"),
-    (re.compile(r">\S.*\r?\n[A-Za-z*-]+\r?\n"), "sequences in FASTA format", "convert them to CSV"),
-    (re.compile(r"@[A-Za-z]+\{[^\n]*,\s*\n\s*\w+\s*="), "BibTeX", "export its entries as CSV"),
+    (re.compile(r"diff --git |--- \S.*\n\+\+\+ \S"), "a difference between two files", "take the file itself"),
+    (re.compile(r">\S.*\n[A-Za-z*-]+\n"), "sequences in FASTA format", "convert them to CSV"),
+    (re.compile(r"@[A-Za-z]+\{[^\n]*,[ \t]*\n\s*\w+\s*="), "BibTeX", "export its entries as CSV"),
     (
-        re.compile(r"(?:[-+]?\d+(?:\.\d+)?(?:[ \t]+\d+:[-+.\deE]+)+[ \t]*(?:\r?\n|$)){2}"),
+        re.compile(r"(?:[-+]?\d+(?:\.\d+)?(?:[ \t]+\d+:[-+.\deE]+)+[ \t]*(?:\n|$)){2}"),
         "in LIBSVM format",
         "convert it to CSV, with scikit-learn's load_svmlight_file for example",
     ),
     (
-        re.compile(r"\[[\w .:-]+\][ \t]*\r?\n(?:[ \t]*(?:[#;].*)?\r?\n)*[\w.-]+[ \t]*=[^\n]*(?:\n|$)"),
+        re.compile(r"\[[\w .:-]+\][ \t]*\n(?:[ \t]*(?:[#;].*)?\n)*[\w.-]+[ \t]*=[^\n]*(?:\n|$)"),
         "a configuration file (INI or TOML)",
         "a table in it must be saved as CSV",
     ),
 )
-_CONFLICT: Final = re.compile(r"^<{7} .*$.*?^={7}$.*?^>{7} ", re.M | re.S)
+_CONFLICT: Final = (re.compile("<{7} "), re.compile("={7}$"), re.compile(">{7} "))
+"""What lines begin with, one after the other, where two versions of a file were not brought together."""
 _PAIR: Final = re.compile(r"([A-Za-z][\w.-]*)[ \t]*(?:=|:(?=[ \t]))[^,;\t|]*")
 
 
@@ -128,18 +135,27 @@ def check_bytes(head: bytes) -> None:
     Raises:
         LoadError: They are.
     """
+    found = format_of(head)
+    if found is not None:
+        raise _other(*found)
+    if head[257:262] == b"ustar":
+        raise _other("a TAR archive", _UNPACK)
+
+
+def format_of(head: bytes) -> tuple[str, str] | None:
+    """The format whose files begin so, and what to do with one; None where it may be text."""
     for magic, name, remedy in _MAGIC:
         if head.startswith(magic) and not (magic == b"ORC" and not _ORC_NEXT.match(head)):
-            raise LoadError("format", f"The file is {name}, not CSV: {remedy}.")
-    if head[257:262] == b"ustar":
-        raise LoadError("format", f"The file is a TAR archive, not CSV: {_UNPACK}.")
+            return name, remedy
+    return None
 
 
 def check_text(text: str) -> None:
     """Refuse a file whose text is in another format than lines of fields.
 
     Args:
-        text: Its beginning.
+        text: Its beginning, so much that it tells the format, with a line feed between lines. The patterns take time
+            in proportion to it, whatever it holds.
 
     Raises:
         LoadError: It is.
@@ -148,8 +164,6 @@ def check_text(text: str) -> None:
     json = _json(start)
     if json:
         raise LoadError("format", json)
-    if start.startswith(_LFS):
-        raise _other("a pointer of Git LFS, which stands for the real file", "fetch that with `git lfs pull`")
     if _ANNEX.match(start):
         raise _other("a pointer of git-annex, which stands for the real file", "fetch that with `git annex get`")
     if _HTML.match(start[:5_000]):
@@ -172,7 +186,7 @@ def check_text(text: str) -> None:
     for pattern, name, remedy in _FIRST_WORDS:
         if pattern.match(start):
             raise _other(name, remedy)
-    if _CONFLICT.search(start):
+    if _holds_conflict(start.split("\n")):
         raise LoadError("format", "The file holds a merge conflict that is not resolved (<<<<<<<): resolve it first.")
     if _are_settings(start.splitlines()[:200]):
         raise _other("a list of settings (NAME: value or NAME=value)", "write its values as a table")
@@ -190,6 +204,15 @@ def check_text(text: str) -> None:
 
 def _other(name: str, remedy: str) -> LoadError:
     return LoadError("format", f"The file is {name}, not CSV: {remedy}.")
+
+
+def _holds_conflict(lines: list[str]) -> bool:
+    wanted = 0
+    for line in lines:
+        wanted += _CONFLICT[wanted].match(line) is not None
+        if wanted == len(_CONFLICT):
+            return True
+    return False
 
 
 def _are_settings(lines: list[str]) -> bool:

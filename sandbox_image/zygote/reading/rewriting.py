@@ -64,12 +64,13 @@ class Rewriting:
 
     def _again(self, text: str, why: str) -> str:
         """Once more, less strictly: harmless only while no record spans lines."""
-        line = self._line(self.reached)
+        line = self.body.line(self.reached)
         if "unexpected end" in why:
             raise LoadError(
                 "quote",
-                f"The quotation mark that opens in line {self._line(self.began)} is never closed: mend it, or say "
+                f"The quotation mark that opens in line {self.body.line(self.began)} is never closed: mend it, or say "
                 "--quote '' where quotation marks enclose nothing.",
+                helps=True,
             )
         self.lines, self.short, self.broken, self.empty = array("q"), [], 0, 0
         out = self._write(text, strict=False)
@@ -78,6 +79,7 @@ class Rewriting:
                 "quote",
                 f"A quotation mark in line {line} closes within a field, and others swallow line ends: mend it, or say "
                 "--quote '' where quotation marks enclose nothing.",
+                helps=True,
             )
         self.loose_quotes = True
         return out
@@ -100,7 +102,7 @@ class Rewriting:
                 fields = [field.strip(" ") for field in fields]
             if len(fields) != self.width:
                 fields = self._odd(fields, begin)
-            self.lines.append(self._line(begin))
+            self.lines.append(self.body.line(begin))
             writer.writerow(fields)
         return out.getvalue()
 
@@ -119,35 +121,30 @@ class Rewriting:
             yield fields, reader.line_num
             self.began = reader.line_num
 
-    def _line(self, at: int) -> int:
-        line = self.body.first_line + at
-        for each in self.body.removed:
-            line += self.body.first_line <= each <= line
-        return line
-
     def _check_span(self, fields: list[str], begin: int, spanned: int) -> None:
         sign = self.dialect.delimiter
         lines = self._texts[begin : begin + spanned]
         kinds = [*self.layout.kinds, *(["word"] * self.layout.trailing)]
         if sign and look_like_rows(lines, sign, kinds):
-            raise swallowed(self._line(begin), spanned)
+            raise swallowed(self.body.line(begin), spanned)
 
     def _odd(self, fields: list[str], begin: int) -> list[str]:
         """A record with another number of fields than there are columns."""
         spare = len(fields) - self.width
         if spare > 0:
-            raise ragged(self._line(begin), len(fields), self.width)
+            raise ragged(self.body.line(begin), len(fields), self.width)
         if self.layout.trailing or self.layout.whole:
-            raise ragged(self._line(begin), len(fields), self.width)
+            raise ragged(self.body.line(begin), len(fields), self.width)
         text = self._texts[begin].lstrip()
         if len(fields) == 1 and text.startswith("#"):
             raise LoadError(
                 "ragged",
-                f"Line {self._line(begin)} begins with # and is no row: say --comment '#' to leave such lines out.",
+                f"Line {self.body.line(begin)} begins with # and is no row: say --comment '#' to leave such lines out.",
+                helps=True,
             )
         if not self._agrees(fields) or len(fields) == 1:
-            raise ragged(self._line(begin), len(fields), self.width)
-        self.short.append(self._line(begin))
+            raise ragged(self.body.line(begin), len(fields), self.width)
+        self.short.append(self.body.line(begin))
         return fields + [""] * -spare
 
     def _agrees(self, fields: list[str]) -> bool:

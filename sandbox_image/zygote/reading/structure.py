@@ -6,6 +6,8 @@ way is read record by record and written anew in the usual one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.reading.dialect import Dialect
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 1 << 20
 _LF, _CR, _ZERO, _NINE, _PLUS, _MINUS, _DOT, _E = 10, 13, 48, 57, 43, 45, 46, 101
+_SPACE, _TAB = 32, 9
 _LONG_INTEGER: Final = 16
+_MOST_BLANKS: Final = 64
 
 
 class _Irregular(Exception):
@@ -177,6 +181,7 @@ class _Fast:
         import numpy as np
 
         padded = np.concatenate([piece, np.zeros(3, dtype=np.uint8)])
+        points = cache(lambda: np.flatnonzero(piece == _DOT))
         for at in self.open:
             if at in self.found.as_text:
                 continue
@@ -186,30 +191,24 @@ class _Fast:
             if quoted.any():
                 begin, end = begin + quoted, end - quoted
                 first = padded[begin]
+            last, outer = padded[end - 1], False
+            if (first <= _SPACE).any() or (last <= _SPACE).any():
+                begin, end, outer = _trimmed(padded, begin, end)
+                first, last = padded[begin], padded[end - 1]
             second, size = padded[begin + 1], end - begin
             digit = _digits(first)
             follows = _digits(second) & (size > 1)
-            whole = (size >= _LONG_INTEGER) & (size < 400) & (digit | (first == _MINUS))
+            whole = (size >= _LONG_INTEGER) & (digit | (first == _MINUS))
             risky = (
-                (follows & ((first == _ZERO) | (first == _PLUS))).any()
-                or self._no_point(piece, begin, end, whole & _digits(padded[end - 1]))
-                or self._no_point(piece, begin, end, digit & (size > 2) & (size < 30) & _has_exponent(padded, end))
+                outer
+                or (follows & ((first == _ZERO) | (first == _PLUS))).any()
+                or _no_point(points, begin, end, whole & _digits(last))
+                or _no_point(points, begin, end, digit & (size > 2) & (size < 30) & _has_exponent(padded, end))
             )
             if risky:
                 self.found.as_text.add(at)
             else:
                 self._look_for_versions(padded, at, end, digit & (size < 8))
-
-    @staticmethod
-    def _no_point(piece: Bytes, begin: Places, end: Places, among: Flags) -> bool:
-        """Whether one of these fields has no decimal point."""
-        import numpy as np
-
-        which = np.flatnonzero(among)
-        if not which.size:
-            return False
-        points = np.flatnonzero(piece == _DOT)
-        return bool((np.searchsorted(points, begin[which]) == np.searchsorted(points, end[which])).any())
 
     def _look_for_versions(self, padded: Bytes, at: int, end: Places, short: Flags) -> None:
         """1.10 beside 1.9: two decimals that end in 0 beside a single one, which no program writes of numbers."""
@@ -238,6 +237,40 @@ class _Fast:
         line, count = self.body.line_at(self.broken[0]), len(self.broken)
         spans = f"{several(count, 'record')} {'spans' if count == 1 else 'span'} several lines"
         self.found.notes.append(f"{spans}, the first from line {line}: a field in quotation marks holds line breaks.")
+
+
+def _no_point(points: Callable[[], Places], begin: Places, end: Places, among: Flags) -> bool:
+    """Whether one of these fields has no decimal point."""
+    import numpy as np
+
+    which = np.flatnonzero(among)
+    if not which.size:
+        return False
+    return bool((np.searchsorted(points(), begin[which]) == np.searchsorted(points(), end[which])).any())
+
+
+def _trimmed(padded: Bytes, begin: Places, end: Places) -> tuple[Places, Places, bool]:
+    """Where fields begin and end without blanks around them, and whether some have more than are looked at."""
+    for _ in range(_MOST_BLANKS):
+        blank = _blanks(padded[begin]) & (begin < end)
+        if not blank.any():
+            break
+        begin = begin + blank
+    else:
+        return begin, end, True
+    for _ in range(_MOST_BLANKS):
+        blank = _blanks(padded[end - 1]) & (begin < end)
+        if not blank.any():
+            break
+        end = end - blank
+    else:
+        return begin, end, True
+    return begin, end, False
+
+
+def _blanks(signs: Bytes) -> Flags:
+    result: Flags = (signs == _SPACE) | (signs == _TAB)
+    return result
 
 
 def _digits(signs: Bytes) -> Flags:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox_image.zygote.reading.cells import TOTALS
 from sandbox_image.zygote.reading.naming import several, short, times
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
@@ -22,8 +23,7 @@ _TWICE: Final = re.compile("[ÂÃÄÅÐÑâãï][\u0080-\u00bf€‚ƒ„…†�
 _INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u0001-\u0008\u000e-\u001f\u007f]")
 _TOTAL: Final = re.compile(
     r"^(?:(?:grand|sub|overall|sum)[\s-]*)?totals?\s*:?$|^.{1,30}\s(?:sub[\s-]?)?total\s*:?$|^subtotal\b.{0,30}$"
-    r"|^(?:zwischen|gesamt)?summe$|^gesamt$|^insgesamt$|^totale?$|^sous-total$|^total\sgeneral$|^итого$|^всего$"
-    r"|^celkem$|^razem$|^ogółem$|^合計$|^小計$|^总计$|^合计$|^합계$",
+    rf"|^(?:{TOTALS}|zwischensumme|sous-total|小計)$",
     re.I,
 )
 
@@ -96,16 +96,17 @@ def _last_adds_up(frame: pd.DataFrame) -> bool:
     """Whether each number of the last row is the sum of its column's others, in more than one way of chance."""
     if len(frame) < 5:
         return False
-    last = frame.iloc[-1]
     numeric = [name for name in frame.columns if str(frame[name].dtype) in ("int64", "float64")]
-    numeric = [name for name in numeric if abs(float(last[name])) < math.inf]
+    # Not by rows: beside a column of whole numbers with gaps, a missing float would be no float.
+    last = {name: float(frame[name].iloc[-1]) for name in numeric}
+    numeric = [name for name in numeric if abs(last[name]) < math.inf]
     if any((frame[name].abs() == math.inf).any() for name in numeric):
         return False
     proofs = 0
     for name in numeric:
         others = frame[name].iloc[:-1].to_numpy(dtype="float64")
         total = float(others[others == others].sum())
-        if not abs(total - float(last[name])) <= 1e-9 * max(1.0, abs(total)):
+        if not abs(total - last[name]) <= 1e-9 * max(1.0, abs(total)):
             return False
         proofs += total != 0 and int((frame[name].iloc[:-1] != 0).sum()) > 2
     return proofs > 1 or (proofs == 1 and len(frame) > 10)

@@ -183,6 +183,8 @@ def test_an_archive_of_very_many_files_is_refused(tmp_path: Path) -> None:
         (b"<html lang=en>", "web page"),
         (b"%PDF-1.7 ...", "PDF"),
         (b"PAR1....", "Parquet"),
+        (b"\x89PNG\r\n\x1a\n....", "a PNG image, not a CSV file"),
+        (b"\x80\x04\x95....", "a Python pickle, not a CSV file"),
         (b"", "empty"),
         (gzip.compress(b"<html>"), "web page"),
         (zipped({"readme.txt": b"x"}), "no CSV file, not one. It holds readme.txt"),
@@ -191,7 +193,7 @@ def test_an_archive_of_very_many_files_is_refused(tmp_path: Path) -> None:
         (zipped({"x.csv": CSV})[:-30], "damaged"),
         (tarred({"x.csv": CSV}, "w:gz")[:-200], "damaged"),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_is_no_table_is_told_by_name(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(SourceRefused, match=words):

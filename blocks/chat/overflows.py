@@ -201,6 +201,12 @@ OVERFLOWS: tuple[Overflow, ...] = (
         "ValidationException: Input token count exceeds the maximum number of input tokens",
     ),
     Overflow(
+        "Amazon Bedrock, by its numbers",
+        r"max input tokens: {window}, request input token count: {asked}",
+        "Too many input tokens. Max input tokens: 4096, request input token count: 5000",
+        Told(4096, 5000),
+    ),
+    Overflow(
         "vLLM, messages and completion",
         r"maximum context length is {window} tokens.{0,60}your request has {prompt} input tokens",
         "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. Please reduce"
@@ -237,6 +243,12 @@ OVERFLOWS: tuple[Overflow, ...] = (
         "llama.cpp server, older",
         r"exceeds the available context size",
         "the request exceeds the available context size. try increasing the context size or enable context shift",
+        status=500,
+    ),
+    Overflow(
+        "llama.cpp server, in the middle of an answer",
+        r"context size has been exceeded",
+        "Context size has been exceeded.",
         status=500,
     ),
     Overflow(
@@ -323,6 +335,13 @@ OVERFLOWS: tuple[Overflow, ...] = (
         Told(32_768, 32_769),
     ),
     Overflow(
+        "others, by both numbers",
+        r"(?:prompt|input)(?: length)? \(?{asked}(?: tokens)?\)? (?:is longer than|exceeds) .{0,40}?"
+        r"(?:length|len|token size)(?: of)? \(?{window}",
+        "The prompt (5000 tokens) is longer than the max model len of 4096",
+        Told(4096, 5000),
+    ),
+    Overflow(
         "others, by a length",
         r"max(?:imum)? context (?:size|length)(?: is| of|:)?(?: \(?{window})?",
         "You exceeded the maximum context length for this model of 128000.",
@@ -335,14 +354,17 @@ OVERFLOWS: tuple[Overflow, ...] = (
     ),
     Overflow(
         "others, by their code",
-        r"context[_ ](?:length|window|size)[_ ]exceeded|exceed_context_size|context_window_exceeded",
+        r"context[_ ](?:length|window|size)[_ ](?:has been |was |is )?exceeded|exceed_context_size",
         "context_length_exceeded: the request is too big for this model",
     ),
     Overflow(
         "others, in general words",
         r"exceed(?:s|ed)? (?:the |this |your )?(?:available |model'?s? |maximum )*context (?:length|window|size|limit)"
         r"|longer than the (?:model'?s )?(?:maximum )?(?:context|model) length|too long to fit into the model"
-        r"|(?:prompt|input|conversation) (?:is )?too long|context window (?:limit|exceeded)|exceed context limit",
+        r"|(?:prompt|input|conversation) (?:is )?too long|context window (?:limit|exceeded)|exceed context limit"
+        r"|context (?:length|size) exceeds|too (?:large|long|big) for the (?:model'?s )?context"
+        r"|token length exceeds? model limit|length of the input exceeds the model"
+        r"|tokens in request more than max tokens allowed|too many (?:input|prompt) tokens",
         "AWS Bedrock Error: The request payload size has exceed context limit.",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from blocks.chat.transport import Exchange
 from blocks.plurals import several
 
 log = logging.getLogger(__name__)
+
+STUCK_ATTEMPTS = 3
+TELL_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class ModelClient:
         self._journal = journal
         self._sources: tuple[Replies, ...] = ((journal,) if journal else ()) + tuple(replay)
         self._retry = retry or RetryPolicy()
+        self._tell_again_at = 0.0
         self._timeout_s = timeout_s
         self._slots = asyncio.Semaphore(max_in_flight)
         self._prices = dict(prices or {})
@@ -231,7 +236,13 @@ class ModelClient:
             raise MalformedReply(message, status=exchange.status, detail=detail) from error
 
     def _tell_retry(self, error: ChatError, attempts: int, wait_s: float) -> None:
-        log.info("%s Attempt %d; the next in %.1f s.", error.message, attempts, wait_s)
+        # What fails a third time holds the run up; one call of a minute tells it for all.
+        now = time.monotonic()
+        stuck = attempts >= STUCK_ATTEMPTS and now >= self._tell_again_at
+        if stuck:
+            self._tell_again_at = now + TELL_AGAIN_S
+        level = logging.WARNING if stuck else logging.INFO
+        log.log(level, "%s That was attempt %d; the next is in %.0f s.", error.message, attempts, wait_s)
 
     @asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:

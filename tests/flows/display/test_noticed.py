@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.chat.errors import RateLimited
+from blocks.chat.errors import MalformedReply, RateLimited
 from blocks.chat.retry import RetryPolicy
 from flows.display.board import current_board
 from flows.display.noticed import noticed
@@ -74,3 +74,16 @@ async def test_a_run_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     shown = " ".join(capsys.readouterr().err.split())
     assert f"! {MODEL} at " in shown
     assert "has asked to send nothing for 200 s" in shown
+
+
+async def test_what_fails_again_and_again_is_told_once_for_all_calls(tmp_path: Path) -> None:
+    told: list[str] = []
+    page = Answer(body=b"<html><body>Please log in</body></html>")
+    with ModelServer(lambda _: page) as server, noticed(told.append):
+        async with opened(server, tmp_path / "store.db", retry=RetryPolicy(max_attempts=4)) as client:
+            calls = (client.complete(ask(f"about {n}")) for n in range(CALLS))
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(end) for end in ends] == [MalformedReply] * CALLS
+    (line,) = [each for each in told if "attempt" in each]
+    assert "Please log in" in line
+    assert " That was attempt 3; the next is in " in line

@@ -7,7 +7,6 @@ said in NO_PROXY holds for all of them, and for every process that is started. I
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import ipaddress
 import os
 from collections.abc import MutableMapping
@@ -77,6 +76,4 @@ def _wrong(value: str) -> str | None:
         return f"is not the address of a proxy (it begins with {parts.scheme}://)"
     if not host or any(letter.isspace() for letter in value):
         return "is not the address of a proxy"
-    if parts.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
-        return "names a SOCKS proxy, which needs the package socksio, and that is not installed"
     return None

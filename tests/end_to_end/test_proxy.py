@@ -51,6 +51,13 @@ def test_a_download_from_here_and_one_from_elsewhere(proxy: FileServer, spared: 
     assert {request.path for request in proxy.requests} == {ELSEWHERE}
 
 
+def test_a_socks_proxy_that_is_named_is_not_asked_for_this_machine() -> None:
+    with FileServer({"/here.csv": Reply(rows(60))}) as here:
+        code, said = run("download", f"{here.url}/here.csv", "--runtime", "process", ALL_PROXY="socks5://127.0.0.1:9")
+        assert code == 0, said
+        assert here.asked("/here.csv") == 1
+
+
 def test_a_model_of_this_machine(proxy: FileServer, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(rows(60))

@@ -46,6 +46,14 @@ def spare_loopback(*addresses: str | None, environ: MutableMapping[str, str] = o
             environ[name] = ",".join(dict.fromkeys([*there, *LOOPBACK, *hosts]))
 
 
+def proxy_of(address: str) -> str:
+    """Name of the variable whose proxy an address would be reached through; empty: none, as for this machine itself."""
+    if is_loopback(_host(address)):
+        return ""
+    names = (f"{urlsplit(address).scheme.upper()}_PROXY", "ALL_PROXY")
+    return next((spelt for name in names for spelt in (name, name.lower()) if os.environ.get(spelt)), "")
+
+
 def wrong_proxy() -> str | None:
     """What is wrong with the first proxy that is no address, as a sentence without its end; None where all are.
 

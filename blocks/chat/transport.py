@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from pydantic_core import to_json
 from blocks.chat.endpoints import Endpoint
 from blocks.chat.errors import ChatTimeout, ConnectionLost, MalformedReply, UnreachableEndpoint
 from blocks.chat.quoting import MASK
-from blocks.proxies import spare_loopback
+from blocks.proxies import proxy_of, spare_loopback
 
 MAX_BODY_BYTES = 64 * 2**20
 CONNECT_TIMEOUT_S = 15.0
@@ -265,9 +264,9 @@ async def _read(response: httpx.Response, endpoint: Endpoint) -> bytes:
 def _unreachable(endpoint: Endpoint, error: Exception, trust_proxy: bool) -> UnreachableEndpoint:
     detail = _struck(str(error), endpoint)
     remedy = f"Check that a server runs at {endpoint.id} and can be reached from here."
-    proxies = [name for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy") if os.environ.get(name)]
-    if proxies and not trust_proxy:
-        remedy += f" {proxies[0]} is set but not used; TRIGPOINT_TRUST_PROXY=1 uses it."
+    proxy = proxy_of(endpoint.id)
+    if proxy and not trust_proxy:
+        remedy += f" {proxy} is set but not used; TRIGPOINT_TRUST_PROXY=1 uses it."
     because = f" ({detail})" if detail else ""
     return UnreachableEndpoint(f"{endpoint.id} cannot be reached{because}.", remedy, detail=detail)
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from blocks.chat.patience import asked
 from blocks.chat.waits import server_wait
 from blocks.sources.landing import PartFile
 from blocks.sources.models import FetchLimits, Progress, RetryLimits, SourceError, too_large
@@ -21,6 +22,8 @@ from blocks.sources.models import FetchLimits, Progress, RetryLimits, SourceErro
 MAX_REDIRECTS: Final = 10
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+TOLD_S: Final = 60.0
+"""A longer wait that a server asks for is told with its refusal."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -33,7 +36,10 @@ class Interrupted(SourceError):
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message, "Run the same command again: it goes on where it stopped.")
+        then = ""
+        if (retry_after_s or 0.0) >= TOLD_S:
+            message, then = f"{message.rstrip('.')} and asks {asked(retry_after_s or 0.0)}.", " then"
+        super().__init__(message, f"Run the same command again{then}: it goes on where it stopped.")
         self.retry_after_s = retry_after_s
 
 

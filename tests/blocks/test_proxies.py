@@ -10,7 +10,7 @@ import requests.utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.proxies import NAMES, is_loopback, spare_loopback, wrong_proxy
+from blocks.proxies import NAMES, is_loopback, proxy_of, spare_loopback, wrong_proxy
 
 PROXY = "http://proxy.example:3128"
 HOSTS = st.from_regex(r"[a-z]{1,8}(\.[a-z]{2,5}){1,2}", fullmatch=True)
@@ -103,3 +103,20 @@ def test_a_proxy_that_is_no_address_is_told(
     if said is not None:
         assert said.startswith(name)
         assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("https://api.example/v1", "HTTPS_PROXY"),
+        ("http://api.example/v1", "all_proxy"),
+        ("http://127.0.0.2:9/v1", ""),
+        ("https://localhost/v1", ""),
+    ],
+)
+def test_the_proxy_of_an_address_is_that_of_its_scheme(
+    monkeypatch: pytest.MonkeyPatch, address: str, named: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("all_proxy", "http://proxy.example:3128")
+    assert proxy_of(address) == named

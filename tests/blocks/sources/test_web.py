@@ -159,8 +159,9 @@ async def test_the_reset_of_a_limit_is_waited_for_only_where_a_limit_is_the_reas
 
 async def test_a_wait_beyond_all_patience_ends_the_fetch(server: FileServer, tmp_path: Path, waits: Waits) -> None:
     server.files["/x.csv"] = Reply(status="429 Too Many Requests", headers={"Retry-After": "86400"})
-    with pytest.raises(SourceError, match="429"):
+    with pytest.raises(SourceError, match=r"429 and asks to send nothing for 86400 s \(1 d\), until .+") as ended:
         await fetch(f"{server.url}/x.csv", tmp_path, waits)
+    assert "Run the same command again then" in ended.value.remedy
     assert (waits.seconds, server.asked("/x.csv")) == ([], 1)
 
 

@@ -23,6 +23,19 @@ def test_every_link_inside_the_project_leads_to_a_file(page: Path) -> None:
     assert [link for link in targets if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_that_names_a_page_leads_to_that_page(page: Path) -> None:
+    named = re.findall(r"\[([\w-]+\.md)\]\((?:[^)#\s]*/)?([^)#/\s]+)", page.read_text(encoding="utf-8"))
+    assert [pair for pair in named if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_table_has_its_head(page: Path) -> None:
+    """Rows behind an empty line are no table, but pipes."""
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
+        assert re.match(r".*\n\|[-:| ]+\|\n", table), table
+
+
 def test_the_index_lists_every_page() -> None:
     listed = set(LINK.findall((ROOT / "docs" / "README.md").read_text(encoding="utf-8")))
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} == listed

@@ -163,7 +163,7 @@ async def episode(
 
     Args:
         datasets: CSV files, or folders with a data.csv; empty: the bundled ones.
-        questions: Question file, one JSON object with at least a "text" per line; empty: made from templates.
+        questions: Question file, one JSON object with at least a "text" per line; empty: the home's, or new ones.
         ask: A question in plain words; may be given several times.
         options: How questions are answered and verified.
     """

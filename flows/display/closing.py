@@ -18,6 +18,7 @@ from flows.display.notes import counted
 from flows.display.rows import QuestionRow
 from flows.runs.generation import LEVELS, GenerationReport
 from flows.runs.reports import RunReport
+from flows.verification.verdicts import CUT_BY_LENGTH
 
 
 def questions_table(rows: Sequence[QuestionRow]) -> Table:
@@ -132,17 +133,22 @@ def _troubles(report: RunReport) -> list[str]:
     """Each reason once, with how many questions it kept from an answer."""
     reasons = Counter(row.explanation for row in report.rows if row.state == "unfinished")
     lines = [f"{count} unfinished: {reason}" for reason, count in reasons.most_common(10)]
+    cut = sum(CUT_BY_LENGTH in row.explanation for row in report.rows)
+    if cut:
+        what = f"{several(cut, 'question')} had attempts without an answer as {CUT_BY_LENGTH}"
+        lines.append(f"{what}; raise max_tokens in the sampling of a Chat Model block.")
     lines += [dataset.error for dataset in report.datasets if dataset.error]
     notes = sum(len(dataset.notes) for dataset in report.datasets)
     if notes:
         lines.append(f"{counted(notes)}, see above, and the logs for all of them.")
     left_out = sum(len(dataset.problems) for dataset in report.datasets)
-    rebuilt = sum(len(dataset.incidents) for dataset in report.datasets)
+    rebuilt = Counter(each.rstrip(".") for dataset in report.datasets for each in dataset.incidents)
     if left_out:
         what = f"{several(left_out, 'line')} of question or episode files"
         lines.append(f"{what} {were(left_out)} left out, see the warnings above.")
     if rebuilt:
-        lines.append(f"A sandbox had to be rebuilt {times(rebuilt)}, see the logs.")
+        why = "; ".join(reason for reason, _ in rebuilt.most_common(3))
+        lines.append(f"A sandbox had to be rebuilt {times(rebuilt.total())} ({why}).")
     return lines
 
 

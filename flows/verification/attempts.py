@@ -330,6 +330,12 @@ class Trace(Frozen):
         return sum(turn.rejected is not None for turn in self.turns)
 
     @property
+    def cut_by_length(self) -> bool:
+        """Whether every reply reached the most tokens that an answer may have."""
+        calls = [message.call for message in self.messages if message.call is not None]
+        return bool(calls) and all(call.finish_reason == "length" for call in calls)
+
+    @property
     def cells(self) -> tuple[CellRecord, ...]:
         """The cells that ran, in order."""
         return tuple(turn.cell for turn in self.turns if turn.cell is not None)

@@ -28,7 +28,7 @@ from flows.verification.judging import judge_reference
 from flows.verification.prompts import Task
 from flows.verification.trace_loop import SessionLike, run_program, run_trace, trace_error
 from flows.verification.triangulation import Triangulation, TriangulationRule
-from flows.verification.verdicts import Ballot, Verdict
+from flows.verification.verdicts import CUT_BY_LENGTH, Ballot, Verdict
 
 RUN_WIDE_KINDS = frozenset(
     {"unknown_model_name", "missing_key", "wrong_key", "payment_required", "model_not_found", "wrong_endpoint"}
@@ -208,4 +208,4 @@ class Solver:
             if failed is not None and failed.error is not None:
                 detail = f"{failed.error.name}: {failed.error.message}"[:300]
             return Ballot("failed", detail=detail)
-        return Ballot("no_answer", detail=detail)
+        return Ballot("no_answer", detail=CUT_BY_LENGTH if trace.cut_by_length else detail)

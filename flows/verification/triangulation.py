@@ -25,7 +25,7 @@ from flows.answers.comparator import COMPARATOR_VERSION
 from flows.answers.tiers import Tier
 from flows.questions.records import AnswerSpec, Difficulty
 from flows.verification.clustering import Cluster, MatchGraph
-from flows.verification.verdicts import AnswerCluster, Ballot, Verdict, VerdictName, Votes
+from flows.verification.verdicts import CUT_BY_LENGTH, AnswerCluster, Ballot, Verdict, VerdictName, Votes
 
 MAX_PLANNED = 16
 """Independent traces beside a gold one; without a gold one there is one more."""
@@ -364,7 +364,9 @@ class Triangulation:
             return f"{_traces(tally.cut_off)} cut off ({self._cut_off_detail()}) before a quorum was reached; {of}."
         if name == "ambiguous":
             return f"{_traces(tally.answered)} answered and at most {tally.largest} of them agree; {of}."
-        ends = f"{tally.failed} failed in their code, {tally.no_answer} found no answer"
+        cut = sum(ballot.detail == CUT_BY_LENGTH for _, ballot in self.ballots)
+        because = f", {cut} of them as {CUT_BY_LENGTH}" if cut else ""
+        ends = f"{tally.failed} failed in their code, {tally.no_answer} found no answer{because}"
         return f"{_traces(tally.answered)} answered ({ends}); {of}."
 
     def _cut_off_detail(self) -> str:

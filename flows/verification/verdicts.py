@@ -22,6 +22,10 @@ budget: the budget cut it off, or kept it from being launched. error: something 
 VerdictName = Literal["verified", "ambiguous", "hint_misleading", "too_hard", "execution_failed", "budget", "mismatch"]
 
 
+CUT_BY_LENGTH = "max_tokens cut every reply off"
+"""Why a trace has no answer, where that is so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ballot:
     """How one trace ended, with its answer if it gave one.

@@ -14,6 +14,7 @@ from flows.display.closing import print_closing, totals
 from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
 from flows.runs.reports import DatasetReport, RunReport
+from flows.verification.verdicts import CUT_BY_LENGTH
 
 
 def row(question: str, **facts: Any) -> QuestionRow:
@@ -53,7 +54,13 @@ def test_one_of_a_thing_is_told_as_one() -> None:
     dataset = DatasetReport(dataset="cities", problems=("no question",), incidents=("lost",))
     said = closing(RunReport(run="r", datasets=(dataset,)))
     assert "1 line of question or episode files was left out" in said
-    assert "rebuilt once" in said
+    assert "rebuilt once (lost)" in said
+
+
+def test_answers_that_max_tokens_cut_are_told_with_the_remedy() -> None:
+    cut = row("a", verdict="too_hard", state="other", explanation=f"3 found no answer, as {CUT_BY_LENGTH}.")
+    said = " ".join(closing(RunReport(run="r", datasets=(DatasetReport(dataset="d", rows=(cut, row("b"))),))).split())
+    assert "1 question had attempts without an answer as max_tokens cut every reply off; raise max_tokens" in said
 
 
 def test_each_trouble_is_told_once_with_its_count() -> None:

@@ -22,6 +22,7 @@ from flows.verification.batch import plan_questions
 from flows.verification.records import DatasetRef
 from flows.verification.solving import Solution, SolveConfig, Solver
 from flows.verification.trace_loop import SessionLike, request_for, run_trace
+from flows.verification.verdicts import CUT_BY_LENGTH
 from flows.verification.work import CutOff, QuestionWork, Sessions, Shop, unfinished_row
 from tests.support.attempts import LocalSession, block, task_on
 from tests.support.chat import MODEL, opened
@@ -101,6 +102,15 @@ async def test_no_refusal_makes_a_standing_verdict(place: int, turns: int, known
     assert solution.obstacle is not None
     assert words in solution.obstacle.message, "the server's own words"
     assert words in solution.verdict.explanation
+
+
+@pytest.mark.parametrize(("finish_reason", "told"), [("length", True), ("stop", False)])
+async def test_that_max_tokens_cut_every_reply_is_told(finish_reason: str, told: bool, tmp_path: Path) -> None:
+    reply = Answer(content="```python\nx = (", finish_reason=finish_reason)
+    with ModelServer(lambda _: reply) as server:
+        solution = await solve(server, tmp_path / "store.db")
+    assert solution.finished
+    assert (CUT_BY_LENGTH in solution.verdict.explanation) == told
 
 
 async def test_a_conversation_that_is_too_long_is_asked_shorter(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from blocks.sources.models import TABLE_ENDINGS, FetchLimits, SourceRefused, too_large
-from sandbox_image.zygote.reading.refusals import format_of
+from sandbox_image.zygote.reading.refusals import begins, format_of
 
 _CHUNK = 1 << 18
 _FREE_BYTES = 8 << 20
@@ -240,7 +240,7 @@ def _write(stream: _Readable, staged: Path) -> None:
 
 def _opener(arrived: Path) -> Callable[[BinaryIO], BinaryIO] | None:
     head = _head(arrived)
-    return next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
+    return next((opener for magic, opener in _OPENERS.items() if begins(head, magic)), None)
 
 
 def _head(file: Path) -> bytes:
@@ -254,7 +254,7 @@ def _looks_like_tar(head: bytes) -> bool:
 
 def is_packed(head: bytes) -> bool:
     """Whether a file that begins so is an archive or compressed, of the kinds that are unpacked here."""
-    return head.startswith((*_ZIP_MAGIC, *_OPENERS)) or _looks_like_tar(head)
+    return any(begins(head, magic) for magic in (*_ZIP_MAGIC, *_OPENERS)) or _looks_like_tar(head)
 
 
 def other_format(head: bytes, name: str = "") -> Format | None:

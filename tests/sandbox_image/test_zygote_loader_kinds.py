@@ -201,6 +201,19 @@ def test_what_is_no_table_or_in_doubt_is_refused(data: str | bytes, words: str) 
     assert words in refused(data).message
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("PAR1", "PAR2", "PAR3"), ("FEA1", "b", "c"), ("ARROW1_x", "b", "c"), ("BZh91", "b", "c"), ("RDX2", "b", "c"),
+        ("GIF87a rate", "b", "c"), ("$FL2", "b", "c"), ("ORC", "b", "c"),
+    ],
+)  # fmt: skip
+def test_a_column_may_be_named_as_files_of_another_format_begin(names: tuple[str, str, str]) -> None:
+    table, _ = read(written(names=names))
+    assert tuple(table.columns) == names
+    assert len(table) == len(ROWS)
+
+
 WRONG_RULES: dict[str, tuple[str, dict[str, Any], str]] = {
     "delimiter": (PLAIN, {"delimiter": ";"}, "';' (--delimiter) stands nowhere"),
     "header line": (PLAIN, {"header_line": 99}, "Line 99 cannot name the columns (--header-line)"),

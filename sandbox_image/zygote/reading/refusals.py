@@ -65,7 +65,7 @@ _MAGIC: Final = (
     (b"$FL3", "an SPSS file", _AS_CSV),
     (b"<stata_dta>", "a Stata file", _AS_CSV),
     (b"HEADER RECORD*******LIBRARY", "a SAS transport file", _AS_CSV),
-    (b"%PDF", "a PDF document", "a table in it must be saved as CSV"),
+    (b"%PDF-", "a PDF document", "a table in it must be saved as CSV"),
     (b"{\\rtf", "an RTF document", _AS_CSV),
     (b"\x89PNG\r\n\x1a\n", "a PNG image", "no table can be read from it"),
     (b"\xff\xd8\xff", "a JPEG image", "no table can be read from it"),
@@ -78,7 +78,10 @@ _MAGIC: Final = (
     (b"\x80\x04\x95", "a Python pickle", _AS_CSV),
     (b"\x80\x05\x95", "a Python pickle", _AS_CSV),
 )
-_ORC_NEXT: Final = re.compile(rb"ORC[\x00-\x08\x0e-\x1f\x80-\xff]")
+_BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""What no text has."""
+_GOES_ON: Final = re.compile(rb"[\w .-]{0,100}[,;\t|\r\n]")
+"""How a heading goes on within the name of its first column."""
 _ANNEX: Final = re.compile(r"^(\.\./)*(\.git/annex/objects/|/annex/objects/)")
 _HTML: Final = re.compile(
     r"^(?:\s*<\?xml[^>]*>)?\s*(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body|table|div|script|meta)\b",
@@ -145,9 +148,26 @@ def check_bytes(head: bytes) -> None:
 def format_of(head: bytes) -> tuple[str, str] | None:
     """The format whose files begin so, and what to do with one; None where it may be text."""
     for magic, name, remedy in _MAGIC:
-        if head.startswith(magic) and not (magic == b"ORC" and not _ORC_NEXT.match(head)):
+        if begins(head, magic):
             return name, remedy
     return None
+
+
+def begins(head: bytes, magic: bytes) -> bool:
+    """Whether a file begins with what marks a format.
+
+    A mark of letters and digits may be the name of a column as well (PAR1, FEA1): where a heading goes on and no byte
+    follows that no text has, it is one.
+
+    Args:
+        head: Some hundred bytes.
+        magic: The mark.
+    """
+    if not head.startswith(magic):
+        return False
+    if not magic.removeprefix(b"$").isalnum() or _BINARY.search(head):
+        return True
+    return _GOES_ON.match(head, len(magic)) is None
 
 
 def check_text(text: str) -> None:

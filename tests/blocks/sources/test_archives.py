@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blocks.sources.archives import extract_table
+from blocks.sources.archives import extract_table, is_packed, other_format
 from blocks.sources.models import FetchLimits, SourceRefused
 from tests.support.file_server import rows
 
@@ -199,6 +199,15 @@ def test_what_is_no_table_is_told_by_name(tmp_path: Path, content: bytes, words:
     with pytest.raises(SourceRefused, match=words):
         extract(tmp_path, content)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["PAR1", "FEA1", "BZh91", "RDX2", "GIF89a", "%PDF"])
+def test_a_table_whose_heading_begins_as_files_of_another_format_is_one(tmp_path: Path, name: str) -> None:
+    table = f"{name},{name}_2\n1,2\n3,4\n".encode()
+    assert not is_packed(table)
+    assert other_format(table) is None
+    extract(tmp_path, table)
+    assert (tmp_path / "data.csv").read_bytes() == table
 
 
 @given(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ def parse_call(function: Callable[..., Any], name: str, arguments: Sequence[str]
     Raises:
         SystemExit: Help was asked for (0) or the arguments do not fit the signature (2).
     """
+    _refuse_odd_bytes(sys.argv[1:] if arguments is None else arguments)
     app = cyclopts.App(name=name, help=inspect.cleandoc(function.__doc__ or "").split("\nArgs:")[0], version_flags=())
     app.default(function)
     try:
@@ -44,8 +47,21 @@ def parse_call(function: Callable[..., Any], name: str, arguments: Sequence[str]
     return dict(bound.arguments)
 
 
+def _refuse_odd_bytes(arguments: Sequence[str]) -> None:
+    """What stands in a command line as bytes that are no UTF-8 cannot be told to Prefect, nor written into a record."""
+    for each in arguments:
+        if not each.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in each):
+            shown = each.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            print_error(UserError(f"{shown} is not written in UTF-8.", "Rename the file, or set a locale of UTF-8."))
+            raise SystemExit(NOTHING_DONE)
+
+
 def run_work(work: Callable[[], int]) -> int:
     """The work of a command, a user's mistake told in one sentence: the exit code. See `run_command` for signals."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A tick that a terminal's encoding lacks must not cost the work that it stands for.
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
 
     def told() -> int:
         try:
@@ -55,8 +71,23 @@ def run_work(work: Callable[[], int]) -> int:
         except UserError as error:
             print_error(error)
             return NOTHING_DONE
+        except OSError as error:
+            if not _cannot_be_printed():
+                raise
+            print_error(UserError(f"What is printed cannot be written: {error.strerror}.", "The work itself is kept."))
+            return NOTHING_DONE
 
     return run_command(told)
+
+
+def _cannot_be_printed() -> bool:
+    """Whether standard output takes nothing, as where it is a file on a full disk."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def print_error(error: TrigpointError) -> None:

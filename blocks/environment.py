@@ -14,8 +14,8 @@ from blocks.proxies import spare_loopback
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    # What the traffic with models notices stands in the run's log; what it notices outside of a run, nowhere.
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "blocks.chat",
+    # What holds a run up stands in the run's log; what is noticed outside of a run, nowhere.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "blocks.chat,blocks.slots",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # A run that is silent for three beats is taken for dead. Prefect's own beat, three minutes, makes that ten.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",

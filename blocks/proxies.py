@@ -47,10 +47,13 @@ def spare_loopback(*addresses: str | None, environ: MutableMapping[str, str] = o
 
 
 def proxy_of(address: str) -> str:
-    """Name of the variable whose proxy an address would be reached through; empty: none, as for this machine itself."""
+    """Name of the variable with a proxy for an address, that of its scheme if there is one; empty: none.
+
+    This machine itself has none.
+    """
     if is_loopback(_host(address)):
         return ""
-    names = (f"{urlsplit(address).scheme.upper()}_PROXY", "ALL_PROXY")
+    names = (f"{urlsplit(address).scheme.upper()}_PROXY", "ALL_PROXY", *NAMES)
     return next((spelt for name in names for spelt in (name, name.lower()) if os.environ.get(spelt)), "")
 
 

@@ -7,6 +7,7 @@ kernel drops the lock with the process, and the next run on this host gives back
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import logging
@@ -33,6 +34,10 @@ from blocks.settings import settings
 LIMIT_NAME = "sandbox-containers"
 LEASE_S = 60
 """The shortest lease Prefect grants, seconds."""
+
+TOLD_AFTER_S = 10.0
+"""A longer wait for a slot is told."""
+_WAITS = "All slots of the concurrency limit %s are taken by other sandboxes; this run goes on when one is free."
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +106,10 @@ async def container_slot(*, name: str = LIMIT_NAME) -> AsyncIterator[None]:
         UserError: The limit does not exist (`ensure_limit` creates it).
     """
     with _holder_file() as record, ConcurrencyContext() as context:
+        waits = asyncio.get_running_loop().call_later(TOLD_AFTER_S, log.warning, _WAITS, name)
         try:
             async with concurrency(name, strict=True, lease_duration=LEASE_S):
+                waits.cancel()
                 record(context.cleanup_lease_ids[-1])
                 yield
         except ConcurrencySlotAcquisitionError as error:
@@ -110,6 +117,8 @@ async def container_slot(*, name: str = LIMIT_NAME) -> AsyncIterator[None]:
                 f"No slot of the concurrency limit {name} could be taken: {error}.",
                 f"Create it with `prefect gcl create {name} --limit N`, and look at the server's log.",
             ) from error
+        finally:
+            waits.cancel()
 
 
 class _Record:

@@ -113,10 +113,11 @@ def _read(status: int, headers: Mapping[str, str], text: str, endpoint: Endpoint
     limited = status == HTTPStatus.TOO_MANY_REQUESTS or RATE.search(read) is not None
     extra = metadata.get("headers")
     waits = dict(headers) | ({str(k).lower(): str(v) for k, v in extra.items()} if isinstance(extra, dict) else {})
+    elsewhere = headers.get("location", "").partition("?")[0] if 300 <= status < 400 else ""
     return Complaint(
         status=status,
         text=read,
-        detail=shortened(" ".join(shown) or text),
+        detail=shortened(f"it redirects to {elsewhere}" if elsewhere else " ".join(shown) or text),
         body=fields,
         endpoint=endpoint,
         model=model,

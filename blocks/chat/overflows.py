@@ -207,6 +207,11 @@ OVERFLOWS: tuple[Overflow, ...] = (
         Told(4096, 5000),
     ),
     Overflow(
+        "Amazon Bedrock, by characters",
+        r"expected max ?length: \d+, actual: \d+",
+        "Malformed input request: expected maxLength: 42000, actual: 50000, please reformat your input and try again.",
+    ),
+    Overflow(
         "vLLM, messages and completion",
         r"maximum context length is {window} tokens.{0,60}your request has {prompt} input tokens",
         "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. Please reduce"
@@ -336,10 +341,23 @@ OVERFLOWS: tuple[Overflow, ...] = (
     ),
     Overflow(
         "others, by both numbers",
-        r"(?:prompt|input)(?: length)? \(?{asked}(?: tokens)?\)? (?:is longer than|exceeds) .{0,40}?"
-        r"(?:length|len|token size)(?: of)? \(?{window}",
+        r"(?:prompt|input)(?: length| token count)?(?: is)? \(?{asked}(?: tokens)?\)?"
+        r" (?:is longer than|exceeds|but (?:the )?model only supports) .{0,40}?"
+        r"(?:length|len|token size|up to)(?: of)? \(?{window}",
         "The prompt (5000 tokens) is longer than the max model len of 4096",
         Told(4096, 5000),
+    ),
+    Overflow(
+        "others, by an input's length",
+        r"maximum (?:input|prompt) length (?:is|of) {window} tokens",
+        "This model's maximum input length is 8192 tokens",
+        Told(8192),
+    ),
+    Overflow(
+        "others, by what is accepted",
+        r"input has {asked} tokens but this model accepts {window}",
+        "Token limit exceeded. Your input has 9000 tokens but this model accepts 8192.",
+        Told(8192, 9000),
     ),
     Overflow(
         "others, by a length",

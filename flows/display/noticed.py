@@ -1,4 +1,4 @@
-"""What the traffic with models notices by itself, shown where the user looks."""
+"""What holds a run up, noticed deep below: shown where the user looks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-TRAFFIC = "blocks.chat"
-"""Its loggers."""
+LOGGERS = ("blocks.chat", "blocks.slots")
+"""Of the traffic with models and of the cap on sandboxes."""
 
 Tell = Callable[[str], None]
 
@@ -31,17 +31,19 @@ _telling = _Telling()
 
 @contextmanager
 def noticed(tell: Tell) -> Iterator[None]:
-    """While the body runs, tell of what holds calls up: a wait that a server asks for, a model that is not asked.
+    """While the body runs, tell of what holds it up: a server's wait, a model that fails, sandboxes that others have.
 
     Args:
         tell: Given each as a sentence, in whatever thread it is noticed.
     """
-    logger = logging.getLogger(TRAFFIC)
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     _telling.views.append(tell)
-    logger.addHandler(_telling)
+    for logger in loggers:
+        logger.addHandler(_telling)
     try:
         yield
     finally:
         _telling.views.remove(tell)
         if not _telling.views:
-            logger.removeHandler(_telling)
+            for logger in loggers:
+                logger.removeHandler(_telling)

@@ -15,9 +15,13 @@ from tests.support.waiting import settle
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_home")]
 
 HOLD = """
-import asyncio, sys
+import asyncio, logging, sys
 from blocks.local_server import LocalServer
 from blocks.slots import container_slot, ensure_limit, reclaim_slots
+class Told(logging.Handler):
+    def emit(self, record):
+        print("told", record.getMessage(), flush=True)
+logging.getLogger("blocks.slots").addHandler(Told(logging.WARNING))
 server = LocalServer(); server.wait()
 async def main():
     await ensure_limit(int(sys.argv[1]))
@@ -64,8 +68,9 @@ def test_a_living_holder_keeps_its_slot() -> None:
         second = start(1)
         try:
             assert read_line(second) == "ready"
+            assert "told All slots of the concurrency limit sandbox-containers are taken" in read_line(second)
             with pytest.raises(subprocess.TimeoutExpired):
-                second.communicate(timeout=8.0)
+                second.communicate(timeout=4.0)
         finally:
             second.kill()
             second.wait()

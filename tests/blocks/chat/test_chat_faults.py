@@ -102,6 +102,14 @@ async def test_what_will_not_change_is_asked_once(
         assert caught.remedy
 
 
+async def test_a_redirect_is_told_with_where_it_leads(tmp_path: Path) -> None:
+    moved = error(308, "moved", headers={"Location": "https://api.example/v1/chat/completions?key=sk-secret0123456789"})
+    caught = await _failure(moved, tmp_path, "compatible")
+    assert type(caught) is WrongEndpoint
+    assert "it redirects to https://api.example/v1/chat/completions" in str(caught)
+    assert "secret" not in str(caught)
+
+
 @pytest.mark.parametrize(
     ("provider", "status", "body", "window", "asked"),
     [

@@ -163,7 +163,7 @@ class EpisodeStore(Closing):
         if version is not None:
             self._index.newer[entry.key] = _left(where, version)
         else:
-            told = f"{where} cannot be read ({_reason(error)}); it is left as it is, and asked anew."
+            told = f"{where} cannot be read ({_reason(error)}); it is left as it is, and made anew."
             self._index = self._index._replace(damaged=(*self._index.damaged, told))
 
     def append(self, episode: Episode) -> Entry:

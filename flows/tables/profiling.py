@@ -52,6 +52,8 @@ class ColumnProfile(Frozen):
     """Numbers: whether all are whole."""
     digits: int | None = None
     """Whole numbers: how many digits every value has; None where they differ in length."""
+    clock_times: bool = False
+    """Whole numbers: whether each is a time of day written HHMM or HHMMSS without leading zeros, as 905 for 09:05."""
     evenly_spaced: bool = False
     """Numbers: whether the distinct values lie at equal distances, like 1, 2, 3 or 0.1, 0.2, 0.3."""
     rising: bool | None = None

@@ -129,6 +129,11 @@ def grain(column: ColumnProfile) -> Grain:
     return "month" if _is_compact_month(column) else "day"
 
 
+def has_times(column: ColumnProfile) -> bool:
+    """Whether some of a column's dates may have a time of day that a question must speak of."""
+    return grain(column) == "day" and column.timed and not _is_compact(column)
+
+
 def ends(column: ColumnProfile) -> tuple[str, ...]:
     """The first and the last date, or whole number, as text that begins with its year; none where neither is known."""
     if column.date_span is not None:

@@ -61,6 +61,8 @@ def column_facts(name: str, column: pd.Series[Any], *, detailed: bool = True) ->
         facts |= _number_facts(present)
     if facts["kind"] == "text":
         facts |= _date_facts(present)
+    if facts["kind"] == "datetime":
+        facts["timed"] = bool((present.dt.normalize() != present).any())
     if facts["kind"] == "datetime" or facts.get("date_like"):
         facts |= _range(present)
     if facts["kind"] in ("text", "boolean") or facts["unique"] <= TOP_VALUES:
@@ -178,6 +180,7 @@ def _date_facts(present: pd.Series[Any]) -> dict[str, Any]:
         "date_like": True,
         "offsets": "all" if offsets.all() else "mixed" if offsets.any() else "none",
         "real_dates": bool(moments.notna().all()),
+        "timed": bool(texts.str.contains(":").any()),
     } | _date_span(moments)
 
 

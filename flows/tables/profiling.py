@@ -38,6 +38,8 @@ class ColumnProfile(Frozen):
     real_dates: bool = True
     """Of text dates: whether each is a day of the calendar and a time of the clock; 2021-02-30 and 24:30 are none. Of
     whole numbers with 6 or 8 digits: whether each is a month or a day, written YYYYMM or YYYYMMDD."""
+    timed: bool = True
+    """Of dates: whether some of them have a time of day, as far as is known."""
     period: Literal["month", "quarter", "month name"] | None = None
     """Text that names months or quarters of certain years: 2001-07, 2001Q3, Jul 2001."""
     date_span: tuple[str, str] | None = None

@@ -51,15 +51,16 @@ _CODE_OF = _words("postal insee commune naf ape pays iso barre fiscale ibge de d
 _NUMBERS = _words("number num no nr nbr nro nummer numero numer numara номер # n°")
 _THINGS = _words(
     """account acct apartment apt article auftrag auftrags badge batch bestell bib bill bus cabin car carriage case
-    cell chassis cheque child client cliente coach commande compte contract contrat cuenta customer device docket
-    document door dossier emp empleado employe employee event facility factura facture file firm flight folio gate
-    grant hospital house individual inscription invoice item jersey klient klienta konto kunden lane licence license
-    line loan locker lot match matricula member membership meter model obs observation order ordine page pallet
-    parcel part participant passport patient pedido permit person personal phone plate platform player plot policy
-    precinct product produit project protocol provider race rack receipt rechnungs record reg registration
-    respondent roll room route row sample school seat sensor seq sequence serial series shelf shirt site slot socio
-    spieler squad staff stall station student subject suite survey table tag tax team telephone terminal ticket
-    track tracking train transaction tree trial trikot trip truck unit user usuario vehicle volume wagon ward well
+    cell chapter chassis cheque child client cliente coach commande compte contract contrat cuenta customer desk
+    device dock docket document door dossier driver emp empleado employe employee episode event exam facility
+    factura facture file firm flight flug folio game gate grant haus horse hospital house individual inscription
+    invoice item jersey kit klient klienta konto kunden lane licence license line linien loan locker lot match
+    matricula member membership meter model obs observation order ordine page pallet parcel part participant
+    passport patient pedido permit person personal phone plate platform player plot policy precinct product produit
+    project protocol provider race rack raum receipt rechnungs record reg registration respondent roll room route
+    row sample school seat sensor seq sequence serial series shelf shirt site sitzplatz slot socio spieler squad
+    staff stall station stop student subject suite survey table tag tax team telephone terminal ticket track
+    tracking train transaction tree trial trikot trip truck uniform unit user usuario vehicle volume wagon ward well
     zimmer заказа клиента счета"""
 )
 """What has a number: an order, a customer."""
@@ -107,12 +108,14 @@ _NO_ID = _words(
 )
 """Words that end in id and are none."""
 _TIMED = _words("s sec secs second seconds ms msec millis milliseconds us ns utc unix time ts at on stamp")
-_CLOCKS = _words("time zeit uhrzeit heure hora ora orario tijd godzina время")
+_CLOCKS = _words(
+    "time clock hour departure arrival zeit uhrzeit uhr abfahrt ankunft heure hora ora orario tijd godzina время"
+)
 _LASTING = _words(
     """air elapsed lap lead reaction response run running spent survival total travel taken wait waiting walking
-    dauer laufzeit"""
+    dauer laufzeit amount average avg cost count delay duration length max mean median min sales sum value votes"""
 )
-"""Words of a time that passes, and is no time of the clock."""
+"""Words of a time that passes, or of what is measured over it, and of no time of the clock."""
 _AXES = _words("t time zeit temps tiempo step")
 _PIECES = re.compile(r"[nN][°º]|[A-ZÀ-ÞА-Я]+(?![a-zà-ÿа-я])|[A-ZÀ-ÞА-Я]?[a-zà-ÿа-я]+|\d+|[#№]")
 
@@ -262,7 +265,7 @@ def _is_clock_time(column: ColumnProfile, words: tuple[str, ...]) -> bool:
     if "hhmm" in "".join(words):
         return column.min >= 0 and column.max <= 240_000
     named = any(word in _CLOCKS or word.endswith(("time", "zeit")) for word in words)
-    return column.clock_times and named and not (_LASTING | _MEASURED).intersection(words)
+    return column.clock_times and named and not _LASTING.intersection(words)
 
 
 def _is_epoch(column: ColumnProfile, words: tuple[str, ...]) -> bool:

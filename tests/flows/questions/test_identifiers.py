@@ -59,7 +59,8 @@ def test_numbers_named_like_identifiers_are_not_measured(name: str) -> None:
     locker_number|Room Number|room_no|Bus Number|bus_no|Route Number|route_no|Flight Number|flight_num|Flight|Gate No
     Gate Number|Player Number|player_no|Region Number|Class No|store_number|Store Nbr|Shirt Number|Bib No|Platform No
     Seat Number|Lane Number|Precinct Number|precinct|tract|TeamNumber|Trikotnummer|Zimmernummer|wardno|District No.
-    Department Number|Block No|Household No|Locker #|jersey|Apartment No|Page Number|Table No""".replace(
+    Department Number|Block No|Household No|Locker #|jersey|Apartment No|Page Number|Table No
+    Driver Number|uniform_no|Stop No|Game Number|Chapter No|Exam No|Flug-Nr.|Flugnummer|Hausnummer|Raum-Nr.""".replace(
         "\n", "|"
     ).split("|"),
 )
@@ -76,7 +77,7 @@ def test_a_postal_index_number_is_not_measured_and_a_count_of_pins_is(name: str)
 @pytest.mark.parametrize(
     "name",
     """hhmm|HHMM|time_hhmm|Time (HHMM)|dep_time|CRSDepTime|sched_arr_time|TIME OCC|Accident_Time|time|Uhrzeit|hora
-    heure|start_time|end time""".replace("\n", "|").split("|"),
+    heure|start_time|end time|crime_time|scheduled_departure|Ankunft|Hour""".replace("\n", "|").split("|"),
 )
 def test_times_of_day_written_as_numbers_are_not_measured(name: str) -> None:
     assert identifies(name.strip(), CLOCKS)
@@ -90,6 +91,7 @@ def test_times_of_day_written_as_numbers_are_not_measured(name: str) -> None:
         *((name, LASTING) for name in ("time", "dep_time", "response_time", "Zeit", "time_ms", "run_time")),
         *((name, ROUND) for name in ("time", "start_time", "hora")),
         *((name, CLOCKS) for name in ("response_time", "time_spent", "air_time", "price", "x", "total time", "votes")),
+        *((name, CLOCKS) for name in ("departure_delay", "mean_time", "time_cost", "hourly_wage", "timely", "hours")),
         ("time", COUNTS),
         ("time", [each / 7 for each in CLOCKS]),
     ],

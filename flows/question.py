@@ -38,12 +38,12 @@ from flows.generation.steps import Sources, Step
 from flows.generation.workplace import workplace_at
 from flows.questions.contamination import Benchmarks, shared_benchmarks
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
-from flows.runs.logs import dataset_log, told
-from flows.runs.noting import tell_notes
+from flows.runs.logs import told
+from flows.runs.noting import log_notes
 from flows.runs.reports import run_name
 from flows.samples.recording import bundled_jobs
 from flows.sharing.share import DatasetShare, HomeShare
-from flows.tables.dataset import Dataset, read_dataset
+from flows.tables.dataset import read_dataset
 from flows.tables.opening import Table, table_of
 from flows.verification.batch import Job, with_slugs
 
@@ -105,19 +105,13 @@ async def dataset_questions(dataset: str, *, slug: str | None, options: Question
                 share = HomeShare(objects, settings().home).of(record)
                 await share.exchange_questions(tally.warn)
                 async with table_of(bench.pool, record, settings().home) as table:
-                    _tell_notes(record := table.dataset, settings().home / "logs" / run, tally)
+                    record, logger = table.dataset, get_run_logger()
+                    log_notes(record, settings().home, run, tally.warn, logger.warning)
                     await _make_all(table, shelf, share, bench, options, tally, rows)
         except Exception as failure:  # What other sources have made by now stays, and is told.
             error = told(failure, settings().home / "logs" / run, record.slug)
             tally.warn(error)
     return DatasetQuestions(dataset=record.slug, file=file, rows=tuple(rows), error=error, notes=record.notes)
-
-
-def _tell_notes(record: Dataset, logs: Path, tally: Tally) -> None:
-    """Tell what was noticed when the file was read; all of it is in the dataset's log of this run."""
-    at = str((logs / f"{record.slug}.log").absolute())
-    with dataset_log(logs, record.slug) as log:
-        tell_notes(record, settings().home, at, tally.warn, log.warning, get_run_logger().warning)
 
 
 async def _make_all(

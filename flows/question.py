@@ -39,7 +39,7 @@ from flows.generation.workplace import workplace_at
 from flows.questions.contamination import Benchmarks, shared_benchmarks
 from flows.runs.generation import DatasetQuestions, GenerationReport, SourceRow
 from flows.runs.logs import told
-from flows.runs.noting import tell_notes
+from flows.runs.noting import log_notes
 from flows.runs.reports import run_name
 from flows.samples.recording import bundled_jobs
 from flows.sharing.share import DatasetShare, HomeShare
@@ -106,7 +106,7 @@ async def dataset_questions(dataset: str, *, slug: str | None, options: Question
                 await share.exchange_questions(tally.warn)
                 async with table_of(bench.pool, record, settings().home) as table:
                     record, logger = table.dataset, get_run_logger()
-                    tell_notes(record, settings().home, "the run's log", tally.warn, logger.warning)
+                    log_notes(record, settings().home, run, tally.warn, logger.warning)
                     await _make_all(table, shelf, share, bench, options, tally, rows)
         except Exception as failure:  # What other sources have made by now stays, and is told.
             error = told(failure, settings().home / "logs" / run, record.slug)

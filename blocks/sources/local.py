@@ -18,14 +18,13 @@ from blocks.sandboxes.reading import ReadingRules
 from blocks.sources.archives import extract_table
 from blocks.sources.copying import Copy, in_thread, landed
 from blocks.sources.models import (
-    PACKED_ENDINGS,
-    TABLE_ENDINGS,
     Facts,
     Fetched,
     FetchLimits,
     Progress,
     Reference,
     SourceError,
+    is_named_like_table,
 )
 
 
@@ -106,8 +105,7 @@ class LocalFiles:
 def _files_in(folder: Path) -> list[Path]:
     if (folder / "data.csv").is_file():
         return [folder / "data.csv"]
-    endings = (*TABLE_ENDINGS, *(f"{table}{packed}" for table in TABLE_ENDINGS for packed in PACKED_ENDINGS))
-    files = [path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(endings)]
+    files = [path for path in folder.iterdir() if path.is_file() and is_named_like_table(path.name)]
     sets = [path / "data.csv" for path in folder.iterdir() if (path / "data.csv").is_file()]
     return sorted([*files, *sets])
 

@@ -17,9 +17,20 @@ MIB = 2**20
 TABLE_ENDINGS = (".csv", ".tsv")
 """What a table's file is called, inside an archive and in a folder."""
 PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz")
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+"""What an archive is called; only its bytes say whether a table is in it."""
+_REFUSED_ENDINGS = (".zst", ".7z", ".rar")
+"""Of packed tables that are named and refused, as they are not unpacked here."""
 
 Progress = Callable[[int, int | None], None]
 """Told of bytes so far and of bytes in all, None where nobody knows."""
+
+
+def is_named_like_table(name: str) -> bool:
+    """Whether the name of a folder's file says that it is a CSV file, packed or not, or an archive."""
+    packed = (*PACKED_ENDINGS, *_REFUSED_ENDINGS)
+    tables = (*TABLE_ENDINGS, *(f"{table}{ending}" for table in TABLE_ENDINGS for ending in packed))
+    return name.lower().endswith((*tables, *_ARCHIVE_ENDINGS))
 
 
 class SourceError(UserError):

@@ -17,7 +17,6 @@ from blocks.drivers import FINAL, S3_EXTRA, lacks_key, reason
 from blocks.sources.archives import extract_table
 from blocks.sources.copying import Copy, in_thread, landed
 from blocks.sources.models import (
-    TABLE_ENDINGS,
     Facts,
     Fetched,
     FetchLimits,
@@ -25,6 +24,7 @@ from blocks.sources.models import (
     Reference,
     RetryLimits,
     SourceError,
+    is_named_like_table,
 )
 
 _EXTRAS = dict.fromkeys(("s3", "s3a"), f"It is {S3_EXTRA}")
@@ -101,7 +101,7 @@ class RemoteFiles:
         if any(sign in path for sign in "*?["):
             return sorted(found for found in system.glob(path) if not system.isdir(found))
         if system.isdir(path):
-            return sorted(found for found in system.find(path) if found.lower().endswith(TABLE_ENDINGS))
+            return sorted(found for found in system.find(path) if is_named_like_table(found))
         return [path]
 
     def _reference(self, system: Any, given: str, path: str) -> Reference:

@@ -59,7 +59,7 @@ class Eligible:
     texts: tuple[ColumnProfile, ...]
 
 
-def eligible(profile: DatasetProfile, *, most_missing: float) -> Eligible:
+def eligible(profile: DatasetProfile, *, most_missing: float, any_name: bool = False) -> Eligible:
     """The usable columns of a table.
 
     Left out are columns without details, with one value, like an id, with more missing values than `most_missing`, and
@@ -68,12 +68,13 @@ def eligible(profile: DatasetProfile, *, most_missing: float) -> Eligible:
     Args:
         profile: The table's profile.
         most_missing: Share of missing values, 0 to 1, a column may have: `TEMPLATE_MISSING`, `PROGRAM_MISSING`.
+        any_name: Whether columns are taken whatever their names, to find out what these alone keep from a question.
     """
     names = Counter(column.name for column in profile.facts)
     usable = tuple(
         column
         for column in profile.facts
-        if names[column.name] == 1 and _nameable(column) and _filled(column, profile.rows, most_missing)
+        if (any_name or (names[column.name] == 1 and _nameable(column))) and _filled(column, profile.rows, most_missing)
     )
     categories = tuple(column for column in usable if _is_category(column, profile.rows))
     return Eligible(
@@ -85,6 +86,11 @@ def eligible(profile: DatasetProfile, *, most_missing: float) -> Eligible:
         labels=tuple(column for column in usable if _is_label(column, profile.rows)),
         texts=tuple(column for column in usable if _is_text(column)),
     )
+
+
+def is_long_named(column: ColumnProfile) -> bool:
+    """Whether the column's name is too long to be part of a question."""
+    return column.name_cut or len(column.name) > LONGEST_NAME
 
 
 def quoted(name: str) -> str:
@@ -121,6 +127,11 @@ def grain(column: ColumnProfile) -> Grain:
     if is_year(column):
         return "year"
     return "month" if _is_compact_month(column) else "day"
+
+
+def has_times(column: ColumnProfile) -> bool:
+    """Whether some of a column's dates may have a time of day that a question must speak of."""
+    return grain(column) == "day" and column.timed and not _is_compact(column)
 
 
 def ends(column: ColumnProfile) -> tuple[str, ...]:
@@ -177,7 +188,7 @@ def _period_code(period: str, access: str) -> str:
 
 def _nameable(column: ColumnProfile) -> bool:
     name = column.name
-    return bool(name.strip()) and not column.name_cut and len(name) <= LONGEST_NAME and name.isprintable()
+    return bool(name.strip()) and not is_long_named(column) and name.isprintable()
 
 
 def _filled(column: ColumnProfile, rows: int, most_missing: float) -> bool:

@@ -35,8 +35,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 _ALWAYS = _words(
-    """id ids uuid guid key zip zipcode postcode postalcode postal plz cep fips naics nace isic ssn isbn issn ean
-    upc gtin sku asin oclc imei iban geoid geocode cusip isin permno gvkey cik duns siren siret cpf cnpj snils
+    """id ids uuid guid key zip zipcode postcode postalcode pincode postal plz cep fips naics nace isic ssn isbn issn
+    ean upc gtin sku asin oclc imei iban geoid geocode cusip isin permno gvkey cik duns siren siret cpf cnpj snils
     hash md5 sha1 sha256 checksum barcode serial epoch unixtime timestamp icd icd9 icd10 icd9cm icd10cm hcpcs
     ndc snomed loinc rowid rownum objectid msisdn npi ccn kennziffer kennung matrikel identifier identificador
     identificateur uid pid gid sid cid
@@ -44,26 +44,33 @@ _ALWAYS = _words(
 )
 """Last words of names that identify, whatever the values."""
 _DIALLED = _words("phone telephone telefon telefono telefone tel fax mobile handy")
+_PINS = _words("pin")
+"""What is a code where all of it has four digits or more, and else a count of pins."""
 _CODES = _words("code codes codigo codice kod kode schluessel schlussel kennzahl koodi код")
 _CODE_OF = _words("postal insee commune naf ape pays iso barre fiscale ibge de du di da del des")
 _NUMBERS = _words("number num no nr nbr nro nummer numero numer numara номер # n°")
 _THINGS = _words(
-    """account acct article auftrag auftrags batch bestell bill bus car case cell child client cliente commande
-    compte contract contrat cuenta customer device document dossier emp employe employee empleado event facility
-    facture factura file firm flight folio house hospital individual inscription invoice item kunden klient
-    klienta konto license licence line loan lot matricula member membership model obs observation order ordine
-    parcel part participant passport patient pedido permit person personal phone plot policy product produit
-    project protocol provider rechnungs receipt record reg registration respondent roll room route row sample
-    school seat seq sequence serial series site socio staff station student subject survey tax telephone ticket
-    track tracking train transaction tree trial trip unit user usuario vehicle volume клиента заказа счета"""
+    """account acct apartment apt article auftrag auftrags badge batch bestell bib bill bus cabin car carriage case
+    cell chapter chassis cheque child client cliente coach commande compte contract contrat cuenta customer desk
+    device dock docket document door dossier driver emp empleado employe employee episode event exam facility
+    factura facture file firm flight flug folio game gate grant haus horse hospital house individual inscription
+    invoice item jersey kit klient klienta konto kunden lane licence license line linien loan locker lot match
+    matricula member membership meter model obs observation order ordine page pallet parcel part participant
+    passport patient pedido permit person personal phone plate platform player plot policy precinct product produit
+    project protocol provider race rack raum receipt rechnungs record reg registration respondent roll room route
+    row sample school seat sensor seq sequence serial series shelf shirt site sitzplatz slot socio spieler squad
+    staff stall station stop student subject suite survey table tag tax team telephone terminal ticket track
+    tracking train transaction tree trial trikot trip truck uniform unit user usuario vehicle volume wagon ward well
+    zimmer заказа клиента счета"""
 )
 """What has a number: an order, a customer."""
 _CODED = _words(
-    """category categorie categoria kategorie class classe type typ tipo region district county province state
-    kreis departement department dept division ward zone sector industry cluster stratum strata psu block street
-    station location inst institution hospital firm company branch store shop facility site respondent
-    subject individual patient participant person household client customer user employee student team player
-    observation obs record row case replicate rep group grp panel item rank seq sequence"""
+    """category categorie categoria kategorie class classe type typ tipo region district county province state kreis
+    departement department dept division ward zone sector industry cluster stratum strata psu block street station
+    location inst institution hospital firm company branch store shop facility site respondent subject individual
+    patient participant person household client customer user employee student team player observation obs record
+    row case replicate rep group grp panel item rank seq sequence badge flight gate jersey locker precinct route
+    tract"""
 )
 """What whole numbers of such a name tell apart, and measure nothing of."""
 _DATES = _words("date datum fecha dato datetime tarih")
@@ -101,6 +108,14 @@ _NO_ID = _words(
 )
 """Words that end in id and are none."""
 _TIMED = _words("s sec secs second seconds ms msec millis milliseconds us ns utc unix time ts at on stamp")
+_CLOCKS = _words(
+    "time clock hour departure arrival zeit uhrzeit uhr abfahrt ankunft heure hora ora orario tijd godzina время"
+)
+_LASTING = _words(
+    """air elapsed lap lead reaction response run running spent survival total travel taken wait waiting walking
+    dauer laufzeit amount average avg cost count delay duration length max mean median min sales sum value votes"""
+)
+"""Words of a time that passes, or of what is measured over it, and of no time of the clock."""
 _AXES = _words("t time zeit temps tiempo step")
 _PIECES = re.compile(r"[nN][°º]|[A-ZÀ-ÞА-Я]+(?![a-zà-ÿа-я])|[A-ZÀ-ÞА-Я]?[a-zà-ÿа-я]+|\d+|[#№]")
 
@@ -124,6 +139,7 @@ def is_identifier(column: ColumnProfile, rows: int) -> bool:
         or is_coded(column)
         or _has_number(column, words, present)
         or is_calendar_part(column)
+        or _is_clock_time(column, words)
         or _looks_like_years(column, words)
         or _is_place(column, words)
         or _is_epoch(column, words)
@@ -170,6 +186,8 @@ def is_coded(column: ColumnProfile) -> bool:
         return named[1] in _CODE_OF or named[1] in _THINGS
     if named[-1] in _DIALLED:
         return column.whole is True and column.max >= 10_000
+    if named[-1] in _PINS:
+        return column.whole is True and (column.digits or 0) >= 4
     if named[-1] in _DATES:
         return True
     return words[-1] in _CODED and column.whole is True and column.min >= 0
@@ -216,10 +234,10 @@ def _has_number(column: ColumnProfile, words: tuple[str, ...], present: int) -> 
         return False
     first, last = words[0], words[-1]
     for end in ("nummer", "numero", "number", "num", "nr", "no"):
-        if last.endswith(end) and last.removesuffix(end) in _THINGS:
+        if last.endswith(end) and last.removesuffix(end) in _THINGS | _CODED:
             return True
     if last in _NUMBERS:
-        return (len(words) > 1 and words[-2] in _THINGS) or _looks_numbered(column, present)
+        return (len(words) > 1 and words[-2] in _THINGS | _CODED) or _looks_numbered(column, present)
     return first in _NUMBERS and "of" not in words and last in _THINGS and _looks_numbered(column, present)
 
 
@@ -238,6 +256,16 @@ def _is_place(column: ColumnProfile, words: tuple[str, ...]) -> bool:
     named = next((word for word in reversed(words) if word in _PLACES), "")
     # "long" is a word of another meaning as well: whole numbers are no degrees.
     return bool(named) and max(-column.min, column.max) <= _PLACES[named] and column.whole is not True
+
+
+def _is_clock_time(column: ColumnProfile, words: tuple[str, ...]) -> bool:
+    """Times of day written as whole numbers, 1435 for 14:35: no mean of them is one."""
+    if column.whole is not True or column.min is None or column.max is None:
+        return False
+    if "hhmm" in "".join(words):
+        return column.min >= 0 and column.max <= 240_000
+    named = any(word in _CLOCKS or word.endswith(("time", "zeit")) for word in words)
+    return column.clock_times and named and not _LASTING.intersection(words)
 
 
 def _is_epoch(column: ColumnProfile, words: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows.display.notes import note_lines
 from flows.generation.shelf import made_by_other_rules
+from flows.runs.logs import dataset_log
 from flows.tables.dataset import Dataset
 
 
@@ -28,3 +29,20 @@ def tell_notes(
             write(f"{dataset.slug}: {sentence}")
     for line in (*(f"{dataset.slug}: {each}" for each in about_rules), *note_lines(dataset.slug, dataset.notes, at)):
         warn(line)
+
+
+def log_notes(
+    dataset: Dataset, home: Path, run: str, warn: Callable[[str], None], *logs: Callable[[str], None]
+) -> None:
+    """Tell what was noticed as `tell_notes` does, all of it in the dataset's own log of a run as well.
+
+    Args:
+        dataset: With its notes.
+        home: TRIGPOINT_HOME.
+        run: Name of the run.
+        warn: Told what a user should not miss, and where the rest is.
+        logs: Each gets everything.
+    """
+    folder = home / "logs" / run
+    with dataset_log(folder, dataset.slug) as log:
+        tell_notes(dataset, home, str((folder / f"{dataset.slug}.log").absolute()), warn, log.warning, *logs)

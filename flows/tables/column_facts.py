@@ -17,6 +17,8 @@ TOP_VALUES = 8
 EXAMPLES = 3
 TEXT_LENGTH = 60
 SAMPLE_ROWS = 200
+CLOCK_VALUES = 11
+"""Fewest different numbers that can be told for times of day."""
 EVEN = 1e-3
 """How far distances between values may differ, relative, to count as equal."""
 _ID_NAME = re.compile(
@@ -59,6 +61,8 @@ def column_facts(name: str, column: pd.Series[Any], *, detailed: bool = True) ->
         facts |= _number_facts(present)
     if facts["kind"] == "text":
         facts |= _date_facts(present)
+    if facts["kind"] == "datetime":
+        facts["timed"] = bool((present.dt.normalize() != present).any())
     if facts["kind"] == "datetime" or facts.get("date_like"):
         facts |= _range(present)
     if facts["kind"] in ("text", "boolean") or facts["unique"] <= TOP_VALUES:
@@ -123,10 +127,25 @@ def _numbering(numbers: pd.Series[Any]) -> dict[str, Any]:
         "whole": whole,
         "digits": digits,
         "real_dates": digits not in (6, 8) or (_real_days(distinct[[0, -1]]) and _real_days(distinct)),
+        "clock_times": whole and _clock_times(distinct),
         "evenly_spaced": even,
         "rising": bool((np.diff(values) >= 0).all()),
         "repeats": [int(counts.min()), int(counts.max())],
     }
+
+
+def _clock_times(numbers: np.ndarray[Any, Any]) -> bool:
+    """Whether different whole numbers are times of day, written HHMM or HHMMSS; full hours only tell nothing."""
+    clock = numbers if numbers[-1] <= 2400 else numbers // 100
+    minutes = clock % 100
+    return bool(
+        len(numbers) >= CLOCK_VALUES
+        and numbers[0] >= 0
+        and 1000 <= clock[-1] <= 2400
+        and (minutes < 60).all()
+        and (numbers % 100 < 60).all()
+        and len(np.unique(minutes % 10)) > 1
+    )
 
 
 def _real_days(numbers: np.ndarray[Any, Any]) -> bool:
@@ -161,6 +180,7 @@ def _date_facts(present: pd.Series[Any]) -> dict[str, Any]:
         "date_like": True,
         "offsets": "all" if offsets.all() else "mixed" if offsets.any() else "none",
         "real_dates": bool(moments.notna().all()),
+        "timed": bool(texts.str.contains(":").any()),
     } | _date_span(moments)
 
 

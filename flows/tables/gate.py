@@ -9,8 +9,8 @@ from pydantic import Field
 from blocks.frozen import Frozen
 from blocks.plurals import several
 from blocks.sandboxes.reading import NO_RULES, ReadingRules
-from flows.questions.eligible import TEMPLATE_MISSING, eligible
-from flows.tables.profiling import DatasetProfile
+from flows.questions.eligible import LONGEST_NAME, TEMPLATE_MISSING, eligible, is_long_named
+from flows.tables.profiling import ColumnProfile, DatasetProfile
 
 
 class GateRule(Frozen):
@@ -43,11 +43,22 @@ def refusals(profile: DatasetProfile, rule: GateRule, reading: ReadingRules = NO
         reasons.append(f"{several(profile.columns, 'column')}, fewer than {rule.min_columns:,}")
     if profile.rows and all(column.missing >= rule.most_missing * profile.rows for column in profile.facts):
         reasons.append(f"every column is at least {rule.most_missing:.0%} missing")
-    elif profile.rows and not _has_eligible_column(profile, rule):
-        reasons.append("no column to ask about: each is constant, an identifier, nearly empty or free text")
+    elif profile.rows and not _askable(profile, rule):
+        reasons.append(f"no column to ask about: {_why_none(profile, rule)}")
     return tuple(reasons)
 
 
-def _has_eligible_column(profile: DatasetProfile, rule: GateRule) -> bool:
-    found = eligible(profile, most_missing=rule.most_missing)
-    return any((found.measures, found.categories, found.years, found.dates, found.labels))
+def _askable(profile: DatasetProfile, rule: GateRule, *, any_name: bool = False) -> tuple[ColumnProfile, ...]:
+    """The columns a question may be about, or might be if their names were others; one of several roles comes again."""
+    found = eligible(profile, most_missing=rule.most_missing, any_name=any_name)
+    return (*found.measures, *found.categories, *found.years, *found.dates, *found.labels)
+
+
+def _why_none(profile: DatasetProfile, rule: GateRule) -> str:
+    """What keeps every column from a question: what is in it, or its name alone."""
+    unnamed = _askable(profile, rule, any_name=True)
+    if any(is_long_named(column) for column in unnamed):
+        return f"the column names are too long to be spoken of: shorten them to at most {LONGEST_NAME} characters"
+    if unnamed:
+        return "the column names are repeated, blank or hold hidden signs: give each column a name of its own"
+    return "each is constant, an identifier, nearly empty or free text"

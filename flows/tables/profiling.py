@@ -38,6 +38,8 @@ class ColumnProfile(Frozen):
     real_dates: bool = True
     """Of text dates: whether each is a day of the calendar and a time of the clock; 2021-02-30 and 24:30 are none. Of
     whole numbers with 6 or 8 digits: whether each is a month or a day, written YYYYMM or YYYYMMDD."""
+    timed: bool = True
+    """Of dates: whether some of them have a time of day, as far as is known."""
     period: Literal["month", "quarter", "month name"] | None = None
     """Text that names months or quarters of certain years: 2001-07, 2001Q3, Jul 2001."""
     date_span: tuple[str, str] | None = None
@@ -52,6 +54,8 @@ class ColumnProfile(Frozen):
     """Numbers: whether all are whole."""
     digits: int | None = None
     """Whole numbers: how many digits every value has; None where they differ in length."""
+    clock_times: bool = False
+    """Whole numbers: whether each is a time of day written HHMM or HHMMSS without leading zeros, as 905 for 09:05."""
     evenly_spaced: bool = False
     """Numbers: whether the distinct values lie at equal distances, like 1, 2, 3 or 0.1, 0.2, 0.3."""
     rising: bool | None = None

@@ -121,3 +121,26 @@ def test_episodes_make_questions_first_where_none_is_asked(prefect_server: Prefe
     assert len(episodes) == len(questions) > 10
     assert {episode.verdict.verdict for episode in episodes} == {"verified"}, said
     assert all(episode.question.ground_truth is not None for episode in episodes)
+
+
+def test_what_is_not_shown_of_the_notes_is_in_the_log_that_is_named(
+    prefect_server: PrefectServer, tmp_path: Path
+) -> None:
+    words = ("unknown", "TBD", "n/d", "k.A.", "-", "..", "unbekannt", "?")
+    lines = [";".join(["city", *(f"m{at}" for at in range(len(words)))])]
+    for row in range(90):
+        cells = [word if (row + at) % 9 == 0 else str(7 * row + at / 4) for at, word in enumerate(words)]
+        lines.append(";".join([("Oslo", "Rome", "Bern")[row % 3], *cells]))
+    table = tmp_path / "notes.csv"
+    table.write_text("\n".join(lines) + "\n")
+    home = Home(tmp_path / "home", prefect_server)
+    said = home.run("question", str(table), "--source", "template", "--per-source", "3")
+    [log] = (home.path / "logs").glob("*/notes.log")
+    [told] = [line for line in said.splitlines() if "about reading more, see" in line]
+    assert told.endswith(f"see {log.absolute()}")
+    shown = [line.partition("! notes: ")[2] for line in said.splitlines() if line.startswith("! notes: ")][:-1]
+    written = log.read_text()
+    assert all(f"notes: {sentence}" in written for sentence in shown)
+    hidden = int(told.partition("! notes: ")[2].split()[0])
+    unseen = [line for line in written.splitlines() if not any(sentence in line for sentence in shown)]
+    assert len(unseen) >= hidden > 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from random import Random
 
-from flows.questions.eligible import Grain, ends, grain, quoted
+from flows.questions.eligible import Grain, ends, grain, has_times, quoted
 from flows.questions.records import AnswerSpec
 from flows.questions.templates.columns import Columns, high, low, places, round_number
 from flows.questions.templates.facts import gap_at_top, probe
@@ -15,7 +15,12 @@ from flows.tables.profiling import ColumnProfile
 
 
 def _one_date(table: Columns, _: Random) -> Iterator[Binding]:
-    return ({"t": dates(t)} for t in table.dates if grain(t) == "day")
+    return ({"t": dates(t), "clock": _clock(t)} for t in table.dates if grain(t) == "day")
+
+
+def _clock(t: ColumnProfile) -> Slot:
+    """What a question about days says of the time of day."""
+    return Slot("", ", and ignore the time of day" if has_times(t) else "")
 
 
 def _dated_measures(table: Columns, *grains: Grain) -> Iterator[tuple[ColumnProfile, ColumnProfile]]:
@@ -29,8 +34,8 @@ _ANY: tuple[Grain, ...] = ("day", "month", "quarter", "year")
 
 def _point(t: ColumnProfile) -> Slot:
     """Each point in time that a date tells apart."""
-    name = quoted(t.name)
-    return Slot("", f"date of {name}, without the time of day" if grain(t) == "day" else f"value of {name}", (t.name,))
+    words = f"{'date' if grain(t) == 'day' else 'value'} of {quoted(t.name)}"
+    return Slot("", f"{words}, without the time of day" if has_times(t) else words, (t.name,))
 
 
 def _year(t: ColumnProfile) -> Slot:
@@ -135,7 +140,7 @@ submit(over.min().date())
         tags=("dates", "gaps"),
         bind=_one_date,
         text="""Put the distinct dates of $t in order. What is the largest number of days from one of them to the
-        next? Leave out missing dates, and ignore the time of day.""",
+        next? Leave out missing dates$clock.""",
         hint="Read $t as dates without time, drop duplicates, sort, subtract each from the next, take the largest.",
         program="""
 days = $t.dt.normalize().drop_duplicates().sort_values()
@@ -217,8 +222,7 @@ submit(running.max())
         n_steps=2,
         tags=("dates",),
         bind=_one_date,
-        text="""How many days lie between the earliest and the latest date in $t? Leave out missing dates, and
-        ignore the time of day.""",
+        text="""How many days lie between the earliest and the latest date in $t? Leave out missing dates$clock.""",
         hint="Read $t as dates without time and subtract the smallest from the largest.",
         program="""
 days = $t.dt.normalize()

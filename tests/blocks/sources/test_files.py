@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.request import url2pathname
 
 import fsspec
@@ -55,6 +58,56 @@ async def test_files_folders_and_globs(tmp_path: Path) -> None:
     tables = await brought(LocalFiles(str(files)), tmp_path / "out")
     assert tables == dict.fromkeys(["a.csv", "b.csv", "c.tsv", "d.csv.gz", "set"], CSV)
     assert (files / "a.csv").read_bytes() == CSV, "the original stays"
+
+
+def in_zip(*names: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names:
+            archive.writestr(name, CSV)
+    return packed.getvalue()
+
+
+def in_tar(mode: Literal["w", "w:gz", "w:bz2", "w:xz"]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=mode) as archive:
+        entry = tarfile.TarInfo("t.csv")
+        entry.size = len(CSV)
+        archive.addfile(entry, io.BytesIO(CSV))
+    return packed.getvalue()
+
+
+PACKED = {
+    "a.zip": in_zip("t.csv"),
+    "b.CSV.ZIP": in_zip("t.csv"),
+    "c.tar": in_tar("w"),
+    "d.tar.gz": in_tar("w:gz"),
+    "e.tgz": in_tar("w:gz"),
+    "f.tar.bz2": in_tar("w:bz2"),
+    "g.tar.xz": in_tar("w:xz"),
+    "h.tsv.gz": gzip.compress(CSV),
+}
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_a_folder_gives_its_packed_tables_and_archives(tmp_path: Path, remote: bool) -> None:
+    files = tmp_path / "in"
+    for name, content in PACKED.items():
+        put(files / name, content)
+    for name in ("notes.txt.gz", "notes.txt", "a.zip.txt", "zip", "log.gz"):
+        put(files / name)
+    source = RemoteFiles(files.as_uri()) if remote else LocalFiles(str(files))
+    assert await brought(source, tmp_path / "out") == dict.fromkeys(PACKED, CSV)
+
+
+async def test_what_a_folder_has_and_cannot_be_unpacked_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "a.csv.zst", b"\x28\xb5\x2f\xfd" + bytes(40))
+    put(tmp_path / "in" / "two.zip", in_zip("x.csv", "y.csv"))
+    source = LocalFiles(str(tmp_path / "in"))
+    zstandard, two = await source.references()
+    for reference, words in ((zstandard, "Zstandard"), (two, "2 CSV files")):
+        with pytest.raises(SourceRefused, match=words):
+            await source.fetch(reference, tmp_path / "out", FetchLimits(), lambda *_: None)
 
 
 async def test_a_name_with_signs_is_found_again(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ _random = Random(7)
 FIVE_DIGITS = [_random.randrange(10_000, 99_999) for _ in range(ROWS)]
 SMALL = [_random.randrange(0, 16) for _ in range(ROWS)]
 COUNTS = [_random.randrange(1, 5) * _random.randrange(1, 9) for _ in range(ROWS)]
+CLOCKS = [100 * _random.randrange(24) + _random.randrange(60) for _ in range(ROWS - 2)] + [5, 2359]
+LASTING = [_random.randrange(0, 2400) for _ in range(ROWS - 1)] + [1999]
+ROUND = [50 * _random.randrange(0, 48) for _ in range(ROWS - 1)] + [2300]
 MONEY = [round(_random.lognormvariate(10, 0.8), 2) for _ in range(ROWS)]
 WHOLE_MONEY = [int(each) for each in MONEY]
 DEGREES = [round(_random.uniform(-70, 70), 4) for _ in range(ROWS)]
@@ -52,8 +55,57 @@ def test_numbers_named_like_identifiers_are_not_measured(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
+    """ward_no|Ward No.|ward number|Jersey Number|jersey_no|Team Number|team_nr|Badge Number|Badge #|badge_no|Locker No
+    locker_number|Room Number|room_no|Bus Number|bus_no|Route Number|route_no|Flight Number|flight_num|Flight|Gate No
+    Gate Number|Player Number|player_no|Region Number|Class No|store_number|Store Nbr|Shirt Number|Bib No|Platform No
+    Seat Number|Lane Number|Precinct Number|precinct|tract|TeamNumber|Trikotnummer|Zimmernummer|wardno|District No.
+    Department Number|Block No|Household No|Locker #|jersey|Apartment No|Page Number|Table No
+    Driver Number|uniform_no|Stop No|Game Number|Chapter No|Exam No|Flug-Nr.|Flugnummer|Hausnummer|Raum-Nr.""".replace(
+        "\n", "|"
+    ).split("|"),
+)
+def test_short_numbers_of_things_are_not_measured(name: str) -> None:
+    assert identifies(name.strip(), COUNTS)
+
+
+@pytest.mark.parametrize("name", ["PIN", "pin", "Pin Code", "pincode", "PINCODE", "area_pin"])
+def test_a_postal_index_number_is_not_measured_and_a_count_of_pins_is(name: str) -> None:
+    assert identifies(name, FIVE_DIGITS)
+    assert name not in ("PIN", "pin", "area_pin") or not identifies(name, COUNTS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    """hhmm|HHMM|time_hhmm|Time (HHMM)|dep_time|CRSDepTime|sched_arr_time|TIME OCC|Accident_Time|time|Uhrzeit|hora
+    heure|start_time|end time|crime_time|scheduled_departure|Ankunft|Hour""".replace("\n", "|").split("|"),
+)
+def test_times_of_day_written_as_numbers_are_not_measured(name: str) -> None:
+    assert identifies(name.strip(), CLOCKS)
+    assert identifies(name.strip(), [None, *map(float, CLOCKS[1:])])
+    assert identifies(name.strip(), [100 * each + 7 * at % 60 for at, each in enumerate(CLOCKS)])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *((name, LASTING) for name in ("time", "dep_time", "response_time", "Zeit", "time_ms", "run_time")),
+        *((name, ROUND) for name in ("time", "start_time", "hora")),
+        *((name, CLOCKS) for name in ("response_time", "time_spent", "air_time", "price", "x", "total time", "votes")),
+        *((name, CLOCKS) for name in ("departure_delay", "mean_time", "time_cost", "hourly_wage", "timely", "hours")),
+        ("time", COUNTS),
+        ("time", [each / 7 for each in CLOCKS]),
+    ],
+)
+def test_times_that_last_stay_measures(name: str, values: Sequence[object]) -> None:
+    assert not identifies(name, values)
+
+
+@pytest.mark.parametrize(
+    "name",
     """Number of rooms|num_orders|code_lines|lines of code|No. of children|n_items|rooms|paid|Bid|humid|grid|# of cars
     order_count|visits|total number|days|months|age|years_employed|nbr_rooms|no_of_employees|Anzahl Kunden|score
+    No. of beds|number of beds|beds_no|Number of wards|no. of players|num_players|Number of teams|rooms number|pins
+    No. of flights|buses|routes|lockers|teams|num_room|no of seats|copy number|Mach number|wave_number|octane number
     num.rooms|phones|grade|casino|volcano|acid|liquid""".replace("\n", "|").split("|"),
 )
 def test_what_counts_or_measures_stays_a_measure(name: str) -> None:

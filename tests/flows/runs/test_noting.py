@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.generation.recipes import Batch
 from flows.generation.shelf import Shelf
-from flows.runs.noting import tell_notes
+from flows.runs.noting import log_notes, tell_notes
 from flows.tables.dataset import read_dataset
 
 
@@ -33,3 +33,16 @@ def test_every_line_names_the_dataset_once(tmp_path: Path) -> None:
     for line in (*warned, *logged):
         assert line.startswith("trees: ")
         assert not line.removeprefix("trees: ").startswith("trees: "), line
+
+
+def test_what_is_not_shown_is_in_the_log_that_the_last_line_names(tmp_path: Path) -> None:
+    table = tmp_path / "trees.csv"
+    table.write_text("a,b\n1,2\n")
+    notes = tuple(f"Column {at} has a note." for at in range(8))
+    dataset = read_dataset(table).model_copy(update={"notes": notes})
+    warned, logged = list[str](), list[str]()
+    log_notes(dataset, tmp_path, "run-1", warned.append, logged.append)
+    file = tmp_path / "logs" / "run-1" / "trees.log"
+    assert warned[-1] == f"trees: 3 notes about reading more, see {file}"
+    assert all(note in file.read_text() for note in notes)
+    assert [f"trees: {note}" for note in notes] == logged

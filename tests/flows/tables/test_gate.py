@@ -56,3 +56,24 @@ def test_a_column_just_under_the_threshold_is_not_empty() -> None:
     almost: dict[str, list[object]] = {"a": [float(n * n) for n in range(20)] + [None] * 80, "b": ["x"] * 100}
     assert refusals(profile(almost), GateRule(most_missing=0.81)) == ()
     assert refusals(profile(almost), GateRule(most_missing=0.79)) != ()
+
+
+@pytest.mark.parametrize("long", [61, 199, 200, 301])
+def test_names_too_long_for_a_question_are_told_as_the_reason(long: int) -> None:
+    table: dict[str, list[object]] = {"h" * (long - 1) + str(at): [n * at % 10 for n in range(60)] for at in (1, 3, 7)}
+    assert refusals(profile(table), GateRule()) == (
+        "no column to ask about: the column names are too long to be spoken of: shorten them to at most 60 characters",
+    )
+    assert refusals(profile({name[-60:]: values for name, values in table.items()}), GateRule()) == ()
+
+
+def test_names_with_hidden_signs_are_told_as_the_reason() -> None:
+    table = {f"{name}\u200b": values for name, values in GOOD.items()}
+    [reason] = refusals(profile(table), GateRule())
+    assert reason.startswith("no column to ask about: the column names are repeated, blank or hold hidden signs")
+
+
+def test_long_names_are_no_reason_where_the_columns_hold_nothing_to_ask_about() -> None:
+    table: dict[str, list[object]] = {"n" * 80 + " id": [7919 * n for n in range(60)], "s" * 80: ["x"] * 60}
+    [reason] = refusals(profile(table), GateRule())
+    assert reason == "no column to ask about: each is constant, an identifier, nearly empty or free text"

@@ -84,6 +84,7 @@ def _slot(given: Any, by_name: Mapping[str, ColumnProfile]) -> Slot:
 
 _D1, _D2, _D3, _D4 = (decimals(places) for places in range(1, 5))
 _EACH = Slot("", 'date of "day", without the time of day')
+_CLOCK = Slot("", ", and ignore the time of day")
 _YEAR = {"t": "day", "each": Slot("", 'calendar year of "day"'), "x": "v"}
 _TWO = Slot("2", "2")
 _A, _B, _C = value("a"), value("b"), value("c")
@@ -212,8 +213,8 @@ CASES = (
         {"value": "B", "ratio": 3.0},
     ),
     Case("first_date_above", "days", {"t": "day", "x": "v", "threshold": number(5)}, "2020-02-01"),
-    Case("date_span", "days", {"t": "day"}, 425),
-    Case("longest_date_gap", "days", {"t": "day"}, 335),
+    Case("date_span", "days", {"t": "day", "clock": _CLOCK}, 425),
+    Case("longest_date_gap", "days", {"t": "day", "clock": _CLOCK}, 335),
     Case("month_with_highest_mean", "days", {"t": "day", "x": "v", "d": _D2}, {"month": 2, "mean": 15.0}),
     Case("change_from_first_to_last_year", "days", {"t": "day", "x": "v", "d": _D2}, 6.33),
     Case("year_with_most_gaps", "days", _YEAR, {"year": 2021, "missing": 1}),

@@ -291,3 +291,33 @@ def test_any_table_gets_proposals_that_can_be_read(names: list[str], kinds: st.D
         ast.parse(candidate.program)
         ast.parse(candidate.probe)
         assert candidate.text
+
+
+_DAYS = pd.date_range("2019-01-01", periods=120, freq="3D")
+_AFTERNOONS = _DAYS + pd.to_timedelta([61 * at % 1440 for at in range(len(_DAYS))], unit="min")
+
+
+@pytest.mark.parametrize(
+    ("written", "timed"),
+    [
+        (_DAYS, False),
+        (_DAYS.strftime("%Y-%m-%d"), False),
+        (_DAYS.strftime("%Y%m%d").astype("int64"), False),
+        (_AFTERNOONS, True),
+        (_AFTERNOONS.tz_localize("UTC"), True),
+        (_AFTERNOONS.strftime("%Y-%m-%d %H:%M"), True),
+        ([*_DAYS[:-1], _AFTERNOONS[-1]], True),
+    ],
+)
+def test_the_time_of_day_is_spoken_of_only_where_dates_have_one(written: Any, timed: bool) -> None:
+    frame = pd.DataFrame({"Datum": written, "Marge": [(at * at) % 97 / 4 for at in range(len(_DAYS))]})
+    about_days = {"longest_date_gap", "date_span", "correlation_with_previous_date", "longest_rise"}
+    found = [
+        each
+        for seed in range(6)
+        for each in propose_templates(profile_of(frame), seed=seed)
+        if each.provenance["template"] in about_days
+    ]
+    assert {each.provenance["template"] for each in found} == about_days
+    assert {"time of day" in each.text for each in found} == {timed}
+    assert all("  " not in each.text and " ." not in each.text for each in found)

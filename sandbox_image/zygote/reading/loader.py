@@ -18,6 +18,7 @@ from sandbox_image.zygote.reading.columns import Columns
 from sandbox_image.zygote.reading.encodings import read_text
 from sandbox_image.zygote.reading.finding import Found, find
 from sandbox_image.zygote.reading.given import convert_as_given
+from sandbox_image.zygote.reading.moments import form_of_months
 from sandbox_image.zygote.reading.naming import listed, several, times
 from sandbox_image.zygote.reading.numerals import Marks, in_doubt
 from sandbox_image.zygote.reading.parsing import Table
@@ -190,7 +191,16 @@ class _Conversion:
         if wrong:
             again = self.table.parse(texts=set(wrong), numbers=(), only=wrong)
             frame = pd.DataFrame({name: again[name] if name in wrong else frame[name] for name in names}, copy=False)
-        return frame
+        months = self._months(frame)
+        return pd.DataFrame({name: months.get(name, frame[name]) for name in names}, copy=False) if months else frame
+
+    def _months(self, frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:
+        """The texts of columns that pandas took for fractions and that are months: 4.2000 is no 4.2."""
+        found = [name for name in map(str, frame.columns) if _may_be_months(frame[name])]
+        if not found:
+            return {}
+        texts = self.table.parse(texts=set(found), numbers=found, only=found)
+        return {name: texts[name] for name in found if form_of_months(name, texts[name].dropna().unique().tolist())}
 
     def _without_trailing(self, frame: pd.DataFrame) -> pd.DataFrame:
         last = frame.pop(_TRAILING)
@@ -322,6 +332,17 @@ def _three_decimals(column: pd.Series[Any]) -> bool:
     """Whether all numbers are below a thousand and have at most three decimals."""
     present = column.dropna()
     return bool((present.abs() < 1000).all() and ((present * 1000).round() == (present * 1000).round(6)).all())
+
+
+def _may_be_months(column: pd.Series[Any]) -> bool:
+    """Whether all numbers could be a month and a year with a point between them."""
+    if str(column.dtype) != "float64":
+        return False
+    present = column.dropna()
+    whole, rest = present // 1, present % 1
+    first = whole.between(1, 12) & rest.between(0.1899, 0.21)
+    last = whole.between(1900, 2099) & rest.between(0.0099, 0.91)
+    return bool(len(present)) and bool(first.all() or last.all())
 
 
 def _has_fractions(column: pd.Series[Any]) -> bool:

@@ -1,0 +1,60 @@
+"""Files that were once read another way than they are written, with no word about it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sandbox_image.zygote.reading.loader import Facts, load
+from sandbox_image.zygote.reading.rules import Rules
+
+
+def read(data: str, **rules: Any) -> tuple[pd.DataFrame, Facts]:
+    return load(io.BytesIO(data.encode()), rules=Rules.parse(rules))
+
+
+def column(name: str, values: list[str], *, delimiter: str = ",") -> str:
+    """A table of words and one column."""
+    lines = [f"k{at % 3}{delimiter}{value}" for at, value in enumerate(values)]
+    return "\n".join([f"key{delimiter}{name}", *lines]) + "\n"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("d", ["3.1995", "12.2017", "4.2000", "4.2001"]),
+        ("d", ["03.1995", "12.2017", "04.2000", "04.2001"]),
+        ("d", ["1999.01", "1999.02", "1999.03", "1999.10", "2000.11", "2000.12"]),
+        ("d", ["1999.8", "1999.9", "1999.10", "1999.11", "2000.1", "2000.2"]),
+        ("Monat", ["12.2017", "12.2018", "12.2019"]),
+        ("period", ["2017.10"] * 3),
+    ],
+)
+def test_months_with_a_point_stay_text_and_are_told(delimiter: str, name: str, values: list[str]) -> None:
+    data = column(name, values * 5 + [""], delimiter=delimiter)
+    frame, facts = read(data)
+    assert frame[name].dropna().tolist() == values * 5
+    assert any(repr(name) in note and "months" in note for note in facts.warnings)
+    assert frame[name].isna().sum() == 1
+    assert str(read(data, types={name: "number"})[0][name].dtype) == "float64"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1.1995", "1.2000", "1.2048"],  # a rate of exchange
+        ["3.1995", "12.2017", "4.2000", "13.2000"],
+        ["3.1995", "12.2017", "4.2000", "4.21"],
+        ["1999.04", "1999.12", "1999.21", "1999.29", "1999.37", "1999.46"],  # fractions of years
+        ["1999.1", "1999.2", "1999.3", "1999.4", "2000.1", "2000.2"],
+        ["2010.10", "2010.12", "2011.05"],
+    ],
+)
+def test_fractions_that_lie_where_months_do_are_numbers(values: list[str]) -> None:
+    frame, facts = read(column("d", values * 5))
+    assert frame["d"].tolist() == [float(each) for each in values * 5]
+    assert facts.warnings == []

@@ -58,3 +58,45 @@ def test_fractions_that_lie_where_months_do_are_numbers(values: list[str]) -> No
     frame, facts = read(column("d", values * 5))
     assert frame["d"].tolist() == [float(each) for each in values * 5]
     assert facts.warnings == []
+
+
+ROWS = [f"x{at},{at + 5},{at * 7}" for at in range(12)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("above", "rows"), [([",,"], 1), ([",,", "", " , ,"], 2), (["", ",,"], 1)])
+def test_a_row_without_values_right_below_the_names_is_kept_and_told(above: list[str], rows: int, end: str) -> None:
+    top, told = read(end.join(["a,b,c", *above, *ROWS, ""]))
+    middle, expected = read(end.join(["a,b,c", *ROWS[:6], *above, *ROWS[6:], ""]))
+    assert len(top) == len(middle) == 12 + rows
+    assert top["a"].iloc[rows:].tolist() == [f"x{at}" for at in range(12)]
+    assert top["b"].isna().sum() == rows
+    notes = [note for note in expected.warnings if "without any value" in note]
+    assert notes
+    assert notes == [note for note in told.warnings if "without any value" in note]
+
+
+def test_a_row_without_values_above_the_names_or_a_drawn_line_is_no_row() -> None:
+    assert len(read("\n".join([",,", "a,b,c", *ROWS]))[0]) == 12
+    frame, facts = read("\n".join(["a,b,c", "[id],[kg],[m]", ",,", *ROWS]))
+    assert (len(frame), facts.column_notes["b"]) == (13, "unit: kg")
+    assert len(read("\n".join(["a,b,c", ",,", "---,---,---", *ROWS]))[0]) == 12
+
+
+@pytest.mark.parametrize("blank", ["", "\n"])
+def test_a_first_row_that_adds_up_all_others_is_told_with_its_line(blank: str) -> None:
+    total = f"World,{sum(range(5, 17))},{sum(range(0, 84, 7))}"
+    data = "\n".join([f"a,b,c{blank}", total, *ROWS])
+    frame, facts = read(data)
+    line = 3 if blank else 2
+    assert len(frame) == 13
+    assert [note for note in facts.warnings if "sums" in note] == [
+        f"The first row holds the sums of the rows below it; --skip-lines {line} leaves it out."
+    ]
+    again, left = read(data, skip_lines=[line])
+    assert len(again) == 12
+    assert not any("sums" in note for note in left.warnings)
+
+
+def test_a_first_row_that_adds_up_most_columns_only_is_not_told() -> None:
+    assert read("\n".join(["a,b,c", f"x,{sum(range(5, 17))},3", *ROWS]))[1].warnings == []

@@ -153,7 +153,7 @@ class _Conversion:
         frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
         self._note_marks()
         self._note_columns(frame)
-        self.found.notes += notes_on_rows(frame)
+        self.found.notes += notes_on_rows(frame, lambda: self._line_of(0))
         if isinstance(frame.index, pd.RangeIndex) and frame.index.start == 0 and frame.index.step == 1:
             return frame
         raise LoadError(

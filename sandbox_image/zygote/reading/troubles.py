@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.reading.cells import TOTALS
@@ -79,36 +79,45 @@ def note_infinity(name: str, column: pd.Series[Any], remarks: Remarks) -> None:
             )
 
 
-def notes_on_rows(frame: pd.DataFrame) -> list[str]:
-    """What is odd about rows: that they hold nothing, or that the last one adds up all others."""
+def notes_on_rows(frame: pd.DataFrame, first_line: Callable[[], int]) -> list[str]:
+    """What is odd about rows: that they hold nothing, or that the first or last one adds up all others.
+
+    Args:
+        frame: The table.
+        first_line: The file's line of its first row; 0 where not known.
+    """
     found = []
     if frame.shape[1] > 1:
         first = frame[frame.columns[0]].isna().to_numpy()
         empty = int(frame.loc[first].isna().all(axis=1).sum()) if first.any() else 0
         if empty:
             found.append(f"{several(empty, 'row')} without any value {'was' if empty == 1 else 'were'} kept.")
-    if _last_adds_up(frame):
+    if _adds_up(frame, len(frame) - 1):
         found.append("The last row holds the sums of the rows above it; --footer-lines 1 leaves it out.")
+    if _adds_up(frame, 0):
+        line = first_line()
+        remedy = f"; --skip-lines {line} leaves it out" if line else ""
+        found.append(f"The first row holds the sums of the rows below it{remedy}.")
     return found
 
 
-def _last_adds_up(frame: pd.DataFrame) -> bool:
-    """Whether each number of the last row is the sum of its column's others, in more than one way of chance."""
+def _adds_up(frame: pd.DataFrame, row: int) -> bool:
+    """Whether each number of a row is the sum of its column's others, in more than one way of chance."""
     if len(frame) < 5:
         return False
     numeric = [name for name in frame.columns if str(frame[name].dtype) in ("int64", "float64")]
     # Not by rows: beside a column of whole numbers with gaps, a missing float would be no float.
-    last = {name: float(frame[name].iloc[-1]) for name in numeric}
-    numeric = [name for name in numeric if abs(last[name]) < math.inf]
+    values = {name: float(frame[name].iloc[row]) for name in numeric}
+    numeric = [name for name in numeric if abs(values[name]) < math.inf]
     if any((frame[name].abs() == math.inf).any() for name in numeric):
         return False
     proofs = 0
     for name in numeric:
-        others = frame[name].iloc[:-1].to_numpy(dtype="float64")
+        others = frame[name].drop(frame.index[row]).to_numpy(dtype="float64")
         total = float(others[others == others].sum())
-        if not abs(total - last[name]) <= 1e-9 * max(1.0, abs(total)):
+        if not abs(total - values[name]) <= 1e-9 * max(1.0, abs(total)):
             return False
-        proofs += total != 0 and int((frame[name].iloc[:-1] != 0).sum()) > 2
+        proofs += total != 0 and int((others != 0).sum()) > 2
     return proofs > 1 or (proofs == 1 and len(frame) > 10)
 
 

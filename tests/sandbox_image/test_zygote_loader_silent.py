@@ -100,3 +100,39 @@ def test_a_first_row_that_adds_up_all_others_is_told_with_its_line(blank: str) -
 
 def test_a_first_row_that_adds_up_most_columns_only_is_not_told() -> None:
     assert read("\n".join(["a,b,c", f"x,{sum(range(5, 17))},3", *ROWS]))[1].warnings == []
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["Count", "COUNT:", "count", "Row count", "Number of records", "Anzahl", "Nombre", "Median", "Maximum", "件数"],
+)
+@pytest.mark.parametrize("last", ["{},12,12", "{},,12", "{},12.5,"])
+def test_a_last_row_that_counts_or_measures_the_others_is_left_out_and_told(word: str, last: str) -> None:
+    line = last.format(word)
+    frame, facts = read("\n".join(["a,b,c", *ROWS, line]))
+    assert len(frame) == 12
+    assert [note for note in facts.warnings if "totals" in note] == [
+        f"1 row of totals at the end left out ({line!r}); --footer-lines 0 keeps everything."
+    ]
+    assert len(read("\n".join(["a,b,c", *ROWS, line]), footer_lines=0)[0]) == 13
+
+
+def test_several_rows_that_measure_the_others_are_left_out() -> None:
+    frame, facts = read("\n".join(["a,b,c", *ROWS, "Total,1,2", "Average,5,6", "Median,5,6", "Count,12,12"]))
+    assert len(frame) == 12
+    assert any("4 rows of totals" in note for note in facts.warnings)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [*ROWS, "Count,high,12"],  # no number
+        [*ROWS, "Count Dracula,12,12"],
+        ["Count,5,6", *ROWS, "Count,12,12"],
+        ["Count,5,6", *ROWS * 40, "Count,12,12"],
+        [*ROWS, "Max,12,12"],  # the name of a man
+        [f"{each},1,2" for each in ("mean", "std", "min", "25%", "50%", "75%", "max", "mad", "sem", "sum", "count")],
+    ],
+)
+def test_a_last_row_with_such_a_word_as_a_value_stays(rows: list[str]) -> None:
+    assert len(read("\n".join(["a,b,c", *rows]))[0]) == len(rows)

@@ -136,3 +136,35 @@ def test_several_rows_that_measure_the_others_are_left_out() -> None:
 )
 def test_a_last_row_with_such_a_word_as_a_value_stays(rows: list[str]) -> None:
     assert len(read("\n".join(["a,b,c", *rows]))[0]) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("gain", "loss", "unit", "decimal"),
+    [
+        ("$45,887.93", "$(66,799.92)", "$", "."),
+        ("$45,887.93", "$ (66,799.92)", "$", "."),
+        ("$45,887.93", "($66,799.92)", "$", "."),
+        ("€12.50", "€(12.50)", "€", "."),
+        ("USD 12.50", "USD (12.50)", "USD", "."),
+        ("45.887,93 €", "(66.799,92) €", "€", ","),
+        ("45.887,93 €", "(66.799,92 €)", "€", ","),
+        ("12.5%", "(3.5)%", "%", "."),
+        ("45,887.93", "(66,799.92)", "", "."),
+    ],
+)
+def test_brackets_for_minus_may_stand_within_or_around_the_currency(
+    gain: str, loss: str, unit: str, decimal: str
+) -> None:
+    data = "key\tv\n" + "".join(f"a\t{gain}\nb\t{loss}\n" for _ in range(20))
+    frame, facts = read(data)
+    plain = ["".join(sign for sign in each if sign.isdigit() or sign == decimal) for each in (gain, loss)]
+    values = [float(each.replace(",", ".")) for each in plain]
+    assert frame["v"].tolist() == [values[0], -values[1]] * 20
+    assert any("brackets for minus" in note for note in facts.warnings)
+    assert facts.column_notes.get("v", "") == (f"unit: {unit}" if unit else "")
+
+
+@pytest.mark.parametrize("value", ["$((5.50)", "($(5.50)", "$(5.50", "$5.50)", "(5.50$)$", "(5.50) $ EUR"])
+def test_brackets_that_do_not_fit_make_no_number(value: str) -> None:
+    frame, _ = read("key\tv\n" + "".join(f"a\t$4.50\nb\t{value}\n" for _ in range(20)))
+    assert frame["v"].iloc[1] == value

@@ -61,12 +61,14 @@ CURRENCY: Final = re.compile(rf"^{_CURRENCY}$")
 _DIGITS: Final = r"(?:\d[\d.,'’٬\u0020\u00a0\u202f\u2009]*|[.,]\d+)(?:[eE][+-]?\d+)?"
 _SUFFIX: Final = r"(?:%|‰|°[CF]?|[A-Za-zµμΩ][A-Za-zµμ²³/Ωåäöéñ.*-]{0,9})"
 NUMBER: Final = re.compile(
-    rf"^(?P<open>\()?(?P<sign>{_SIGNED})(?P<before>{_CURRENCY})?\s?(?P<sign2>{_SIGNED})(?P<digits>{_DIGITS})"
-    rf"(?P<after>\s?(?:{_CURRENCY}|{_SUFFIX}))?(?P<close>\))?(?P<minus>-)?$"
+    rf"^(?P<open>\()?(?P<sign>{_SIGNED})(?P<before>{_CURRENCY})?\s?(?P<inner>(?<!\()\()?(?P<sign2>{_SIGNED})(?P<digits>{_DIGITS})"
+    rf"(?P<after>\s?(?:{_CURRENCY}|{_SUFFIX}))?(?:(?P<close>\))(?P<behind>\s?(?:{_CURRENCY}|%))?)?(?P<minus>-)?$"
 )
 """A number as people write it; the groups tell its parts."""
 PLAIN: Final = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?(?:inf|infinity)$", re.I)
-LOOSE: Final = re.compile(rf"^\(?{_SIGNED}{_CURRENCY}?\s?{_SIGNED}{_DIGITS}\s?(?:{_CURRENCY}|%|‰|°[CF]?)?\)?-?$")
+LOOSE: Final = re.compile(
+    rf"^\(?{_SIGNED}{_CURRENCY}?\s?\(?{_SIGNED}{_DIGITS}\s?(?:{_CURRENCY}|%|‰|°[CF]?)?(?:\)(?:\s?(?:{_CURRENCY}|%))?)?-?$"
+)
 """A number, without any unit in letters."""
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
 DATE: Final = re.compile(

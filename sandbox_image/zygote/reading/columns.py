@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox_image.zygote.reading.cells import LOOSE, NUMBER, PLAIN, WORDS, is_word_for_missing, kind
 from sandbox_image.zygote.reading.moments import Moments, Unproven, form_of_months, may_be_iso, read_moments
 from sandbox_image.zygote.reading.naming import short, times
-from sandbox_image.zygote.reading.numerals import Doubt, Marks, Reading, number_of, read_numbers
+from sandbox_image.zygote.reading.numerals import Doubt, Marks, Reading, number_of, read_numbers, unit_of
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Columns:
         """Whether all texts are numbers with units, signs or letters that multiply; then it is said."""
         parts = [NUMBER.match(each.strip()) for each in texts]
         found = [each for each in parts if each is not None]
-        units = {(each["before"] or "").strip() + (each["after"] or "").strip() for each in found} - {""}
+        units = {unit_of(each) for each in found} - {""}
         if len(found) < len(texts) or not units or 2 * len(units) > len(texts):
             return False
         shown = ", ".join(repr(each) for each in sorted(units)[:4]) + (", …" if len(units) > 4 else "")

@@ -168,3 +168,39 @@ def test_brackets_for_minus_may_stand_within_or_around_the_currency(
 def test_brackets_that_do_not_fit_make_no_number(value: str) -> None:
     frame, _ = read("key\tv\n" + "".join(f"a\t$4.50\nb\t{value}\n" for _ in range(20)))
     assert frame["v"].iloc[1] == value
+
+
+@pytest.mark.parametrize("wrap", ['="{}"', '"=""{}"""', "'{}"])
+def test_what_keeps_a_value_as_text_is_taken_off(wrap: str) -> None:
+    ids = [f"{at:04}" for at in range(30)]
+    numbers = [str(100 + 7 * at) for at in range(30)]
+    lines = [f"{wrap.format(a)},{wrap.format(b)}" for a, b in zip(ids, numbers, strict=True)]
+    frame, facts = read("\n".join(["code,v", *lines, ",", ","]), footer_lines=0)
+    assert frame["code"].dropna().tolist() == ids
+    assert frame["v"].dropna().tolist() == [float(each) for each in numbers]
+    assert any("was taken off" in note or "were taken off" in note for note in facts.warnings)
+    kept, _ = read("\n".join(["code,v", *lines]), types={"code": "text"})
+    assert kept["code"].iloc[3] == ("'0003" if wrap.startswith("'") else '="0003"')
+
+
+def test_wrapped_beside_plain_values_and_empty_ones() -> None:
+    values = ['="5"', "6", '=""', '="7.5"'] * 8
+    frame, facts = read(column("v", values))
+    assert frame["v"].tolist()[:2] == [5.0, 6.0]
+    assert frame["v"].isna().sum() == 8
+    assert frame["v"].iloc[3] == 7.5
+    assert any("taken off" in note for note in facts.warnings)
+
+
+def test_wrapped_values_beside_words_are_kept_and_told() -> None:
+    values = ['="0012"', "a b", '="0013"', "c d"] * 8
+    frame, facts = read(column("v", values))
+    assert frame["v"].tolist() == values
+    assert any("kept as written" in note for note in facts.warnings)
+
+
+@pytest.mark.parametrize("values", [["'98", "'99", "'00"], ["'n'", "'t"], ["'tis", "it's"]])
+def test_an_apostrophe_of_a_word_or_a_year_is_kept(values: list[str]) -> None:
+    frame, facts = read(column("v", values * 8))
+    assert frame["v"].tolist() == values * 8
+    assert not any("taken off" in note for note in facts.warnings)

@@ -29,6 +29,7 @@ from sandbox_image.zygote.reading.rules import NO_RULES, Rules
 from sandbox_image.zygote.reading.sentinels import note_sentinels
 from sandbox_image.zygote.reading.structure import examine
 from sandbox_image.zygote.reading.troubles import note_infinity, note_name, note_text, notes_on_rows
+from sandbox_image.zygote.reading.wrapping import unwrapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -261,6 +262,9 @@ class _Conversion:
         semicolons = self.found.delimiter == ";"
         columns = Columns(self.known, self.remarks, commas_in_doubt=semicolons)
         made: dict[str, pd.Series[Any]] = {str(name): frame[name] for name in frame.columns}
+        for name in made:
+            if _is_text(made[name]) and self.rules.types.get(name) != "text":
+                made[name] = unwrapped(name, made[name], self.remarks)
         later = []
         for name in made:
             given = self.rules.types.get(name)

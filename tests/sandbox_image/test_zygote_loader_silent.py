@@ -204,3 +204,42 @@ def test_an_apostrophe_of_a_word_or_a_year_is_kept(values: list[str]) -> None:
     frame, facts = read(column("v", values * 8))
     assert frame["v"].tolist() == values * 8
     assert not any("taken off" in note for note in facts.warnings)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "why"),
+    [
+        ("New York", "New\u00a0York", "blanks only"),
+        ("New York", "New  York", "blanks only"),
+        ("New York", "New\u2009York", "blanks only"),
+        ("New York", "New York\u00a0", "blanks only"),
+        ("Zo\u00e9", "Zoe\u0301", "NFC and NFD"),
+        ("Oslo", "\u041eslo", "U+041E"),
+        ("Alpha", "\u0391lpha", "U+0391"),
+    ],
+)
+def test_words_that_look_the_same_are_kept_apart_and_told(one: str, other: str, why: str) -> None:
+    frame, facts = read(column("v", ["Rome", one, other] * 5))
+    assert frame["v"].nunique() == 3
+    assert [note for note in facts.warnings if why in note and "kept apart" in note] == facts.warnings
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u202a", "\u200c", "\u200d", "\u2066", "\u061c", "\u200b", "\u00ad"])
+def test_signs_that_nobody_sees_are_told_in_values_and_names(sign: str) -> None:
+    _, facts = read(column("v", ["Rome", f"O{sign}slo", "Bern"] * 5))
+    assert any(f"(U+{ord(sign):04X}) in some values" in note for note in facts.warnings)
+    _, facts = read(column(f"v{sign}w", ["Rome", "Oslo", "Bern"] * 5))
+    assert any(f"(U+{ord(sign):04X}) in its name" in note for note in facts.warnings)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0634\u0647\u0631"],  # a Persian word with its joiner
+        ["\U0001f468\u200d\U0001f469", "\U0001f600"],
+        ["\u041c\u043e\u0441\u043a\u0432\u0430", "Moscow", "\u0421\u041e\u0427\u0418"],
+        ["Zo\u00e9", "Zoe", "M\u00fcnchen", "Munchen"],
+    ],
+)
+def test_letters_of_other_languages_are_no_oddity(values: list[str]) -> None:
+    assert read(column("v", values * 6))[1].warnings == []

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.reading.cells import TOTALS
+from sandbox_image.zygote.reading.likeness import INVISIBLE, note_likeness
 from sandbox_image.zygote.reading.naming import several, short, times
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _MOST_VALUES: Final = 100_000
 _LOST: Final = "\ufffd"
 _TWICE: Final = re.compile("[ÂÃÄÅÐÑâãï][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
-_INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u0001-\u0008\u000e-\u001f\u007f]")
 _TOTAL: Final = re.compile(
     r"^(?:(?:grand|sub|overall|sum)[\s-]*)?totals?\s*:?$|^.{1,30}\s(?:sub[\s-]?)?total\s*:?$|^subtotal\b.{0,30}$"
     rf"|^(?:{TOTALS}|zwischensumme|sous-total|小計)$",
@@ -44,6 +44,7 @@ def note_text(name: str, column: pd.Series[Any], remarks: Remarks, *, beside_num
     if broken is not None:
         remarks.say(name, f"holds words that were encoded twice, such as {short(broken[0])!r} for {short(broken[1])!r}")
     _note_blanks(name, texts, remarks)
+    note_likeness(name, texts, remarks)
     _note_invisible(name, texts, remarks)
     if beside_numbers and len(texts) > 2:
         for each in [each for each in texts if len(each) < 60 and _TOTAL.match(each.strip())][:3]:
@@ -57,7 +58,10 @@ def note_text(name: str, column: pd.Series[Any], remarks: Remarks, *, beside_num
 
 
 def note_name(name: str, remarks: Remarks) -> None:
-    """Say where letters of a column's name were lost or encoded twice."""
+    """Say where letters of a column's name were lost or encoded twice, or are such that nobody sees."""
+    hidden = INVISIBLE.search(name)
+    if hidden is not None:
+        remarks.say(name, f"has a sign that nobody sees (U+{ord(hidden[0]):04X}) in its name")
     if _LOST in name:
         remarks.say(name, f"has {_LOST} in its name, which stands for letters that were lost before the file was made")
     for _, right in _encoded_twice([name]):
@@ -137,24 +141,17 @@ def _encoded_twice(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _note_invisible(name: str, texts: Sequence[str], remarks: Remarks) -> None:
     """Say where values hold signs that nobody sees, which part words and numbers that look the same."""
-    found = next((each for each in map(_INVISIBLE.search, texts) if each is not None), None)
+    found = next((each for each in map(INVISIBLE.search, texts) if each is not None), None)
     if found is not None:
         remarks.say(name, f"holds a sign that nobody sees (U+{ord(found[0]):04X}) in some values, which stay text")
 
 
 def _note_blanks(name: str, texts: Sequence[str], remarks: Remarks) -> None:
-    """Say where values differ by nothing but blanks around them."""
+    """Say where values are nothing but blanks."""
     empty = [each for each in texts if not each.strip()]
     if empty:
         remarks.say(
             name,
             "holds values of nothing but blanks; they were kept as text",
             f"--missing {missing_argument(empty[0])} reads such a value as missing" if len(empty) == 1 else "",
-        )
-    bare = {each for each in texts if each == each.strip()}
-    odd = next((each for each in texts if each.strip() and each != each.strip() and each.strip() in bare), None)
-    if odd is not None:
-        remarks.say(
-            name,
-            f"holds {short(odd)!r} beside {short(odd.strip())!r}, which differ in blanks only; they were kept apart",
         )

@@ -10,6 +10,8 @@ Kind = Literal["empty", "missing", "number", "date", "boolean", "word"]
 MARKS: Final = ("", "#N/A", "#N/A N/A", "#NA", "<NA>", "#NULL!", "#VALUE!", "#DIV/0!", "#REF!", "#NAME?", "#NUM!",
                 "\\N", "-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN", "-nan", "-NaN", "?")  # fmt: skip
 """Missing in every column: no data is written so."""
+ERRORS: Final = ("#NULL!", "#VALUE!", "#DIV/0!", "#REF!", "#NAME?", "#NUM!")
+"""Those with which a spreadsheet says that a calculation failed; they are told."""
 WORDS: Final = ("NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "None", "none", "NONE", "null", "NULL", "Null", "Na",
                 "NaT", "N.A.", "n.a.", "N.A", "n.a")  # fmt: skip
 """Missing in a column of numbers, dates or truth values; in a column of words they are words."""

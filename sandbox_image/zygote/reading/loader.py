@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from sandbox_image.zygote.reading.cells import ERRORS
 from sandbox_image.zygote.reading.columns import Columns
 from sandbox_image.zygote.reading.encodings import read_text
 from sandbox_image.zygote.reading.finding import Found, find
@@ -315,10 +316,10 @@ class _Conversion:
                 made[name] = made[name] if converted is None else converted
 
     def _note_marks(self) -> None:
-        if "?" not in self.rules.missing:
-            count = self.table.count_of("?")
+        for mark in ("?", *ERRORS):
+            count = 0 if mark in self.rules.missing else self.table.count_of(mark)
             if count:
-                self.found.notes.append(f"'?' was read as missing, {times(count)}.")
+                self.found.notes.append(f"{mark!r} was read as missing, {times(count)}.")
 
     def _line_of(self, row: int) -> int:
         return self.table.line_of(row if self.rows is None else int(self.rows[row]))

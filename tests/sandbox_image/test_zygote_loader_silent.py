@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sandbox_image.zygote.reading.loader import Facts, load
+from sandbox_image.zygote.reading.loader import Facts, LoadError, load
 from sandbox_image.zygote.reading.rules import Rules
 
 
@@ -245,3 +245,35 @@ def test_signs_that_nobody_sees_are_told_in_values_and_names(sign: str) -> None:
 )
 def test_letters_of_other_languages_are_no_oddity(values: list[str]) -> None:
     assert read(column("v", values * 6))[1].warnings == []
+
+
+@pytest.mark.parametrize("error", ["#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"])
+@pytest.mark.parametrize("values", [["5", "6"], ["up town", "down town"]])
+def test_errors_of_a_spreadsheet_are_missing_and_told(error: str, values: list[str]) -> None:
+    frame, facts = read(column("v", [*values * 8, error, error]))
+    assert frame["v"].isna().sum() == 2
+    assert facts.warnings == [f"{error!r} was read as missing, 2 times."]
+    assert read(column("v", [*values * 8, error]), missing=[error])[1].warnings == []
+
+
+@pytest.mark.parametrize("sign", ["##", "$$", "%%", "&&", "::"])
+def test_two_signs_between_fields_are_found_out(sign: str) -> None:
+    frame, facts = read(column("v", ["5", "6"] * 8, delimiter=sign))
+    assert (list(frame.columns), frame["v"].tolist()) == (["key", "v"], [5, 6] * 8)
+    assert f"Fields are separated by {sign!r}." in facts.warnings
+
+
+@pytest.mark.parametrize(("head", "shown"), [("a;b;c", "semicolons"), ("a|b|c", "the sign |"), ("a\tb\tc", "tabs")])
+def test_names_with_another_sign_between_them_are_refused_by_the_cause(head: str, shown: str) -> None:
+    with pytest.raises(LoadError) as caught:
+        read("\n".join([head, *ROWS]))
+    assert f"Line 1 seems to name the columns with {shown} between the names" in caught.value.message
+    with pytest.raises(LoadError, match="Whether line 2 names the columns is in doubt"):
+        read("\n".join(["A table of x", *ROWS]))
+
+
+@pytest.mark.parametrize("first", ["version: 2\n", "", "---\n"])
+def test_a_file_of_nested_keys_is_refused_as_yaml(first: str) -> None:
+    keys = "".join(f"  s{at}:\n    image: x:{at}\n    ports: [80, 81]\n" for at in range(80))
+    with pytest.raises(LoadError, match="YAML"):
+        read(f"{first}services:\n{keys}")

@@ -12,6 +12,7 @@ from sandbox_image.zygote.reading.cells import is_word_for_missing, kind
 from sandbox_image.zygote.reading.dialect import Dialect, Line, Row, read_rows
 from sandbox_image.zygote.reading.heading import (
     are_row_labels,
+    check_delimiter_of_names,
     filled_cells,
     is_year,
     kinds_of,
@@ -207,7 +208,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
     if verdict == "data" and start:
         verdict = "doubt"
     if verdict == "doubt":
-        _check_delimiter_of_names(rows[:start], first, width)
+        check_delimiter_of_names(rows[:start], first, width)
         raise LoadError(
             "rules",
             f"Whether line {first.line} names the columns is in doubt: say --header-line {first.line} where it does, "
@@ -215,19 +216,6 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
             helps=True,
         )
     return (first, start + 1) if verdict == "names" else (None, start)
-
-
-def _check_delimiter_of_names(above: Sequence[Row], first: Row, width: int) -> None:
-    """Above the rows may stand names with another sign between them."""
-    for row in above[-1:]:
-        text = row.fields[0] if len(row.fields) == 1 else ""
-        for sign, shown in ((",", "commas"), (";", "semicolons"), ("\t", "tabs"), ("|", "the sign |")):
-            if text.count(sign) == width - 1 > 0 and may_be_names(Row(row.line, text.split(sign))):
-                raise LoadError(
-                    "ragged",
-                    f"Line {row.line} seems to name the columns with {shown} between the names, though another sign "
-                    f"separates the fields from line {first.line} on: write the same sign in line {row.line}.",
-                )
 
 
 def _check_survey(rest: Sequence[Row]) -> None:

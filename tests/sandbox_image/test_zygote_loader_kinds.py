@@ -296,7 +296,7 @@ def test_marks_are_missing_everywhere(mark: str) -> None:
     assert values(column(mark, "ZA", "BW", "AO"))[0] == [None, "ZA", "BW", "AO"]
     found, _, facts = values(column(mark, "7", "9", "4"))
     assert found == [None, 7.0, 9.0, 4.0]
-    assert facts.warnings == (["'?' was read as missing, 4 times."] if mark == "?" else [])
+    assert facts.warnings == ([f"{mark!r} was read as missing, 4 times."] if mark in ("?", "#DIV/0!") else [])
 
 
 def test_a_rare_word_among_numbers_is_missing_and_told_but_a_frequent_one_is_not() -> None:

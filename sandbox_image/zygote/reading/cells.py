@@ -10,6 +10,8 @@ Kind = Literal["empty", "missing", "number", "date", "boolean", "word"]
 MARKS: Final = ("", "#N/A", "#N/A N/A", "#NA", "<NA>", "#NULL!", "#VALUE!", "#DIV/0!", "#REF!", "#NAME?", "#NUM!",
                 "\\N", "-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN", "-nan", "-NaN", "?")  # fmt: skip
 """Missing in every column: no data is written so."""
+ERRORS: Final = ("#NULL!", "#VALUE!", "#DIV/0!", "#REF!", "#NAME?", "#NUM!")
+"""Those with which a spreadsheet says that a calculation failed; they are told."""
 WORDS: Final = ("NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "None", "none", "NONE", "null", "NULL", "Null", "Na",
                 "NaT", "N.A.", "n.a.", "N.A", "n.a")  # fmt: skip
 """Missing in a column of numbers, dates or truth values; in a column of words they are words."""
@@ -61,12 +63,14 @@ CURRENCY: Final = re.compile(rf"^{_CURRENCY}$")
 _DIGITS: Final = r"(?:\d[\d.,'’٬\u0020\u00a0\u202f\u2009]*|[.,]\d+)(?:[eE][+-]?\d+)?"
 _SUFFIX: Final = r"(?:%|‰|°[CF]?|[A-Za-zµμΩ][A-Za-zµμ²³/Ωåäöéñ.*-]{0,9})"
 NUMBER: Final = re.compile(
-    rf"^(?P<open>\()?(?P<sign>{_SIGNED})(?P<before>{_CURRENCY})?\s?(?P<sign2>{_SIGNED})(?P<digits>{_DIGITS})"
-    rf"(?P<after>\s?(?:{_CURRENCY}|{_SUFFIX}))?(?P<close>\))?(?P<minus>-)?$"
+    rf"^(?P<open>\()?(?P<sign>{_SIGNED})(?P<before>{_CURRENCY})?\s?(?P<inner>(?<!\()\()?(?P<sign2>{_SIGNED})(?P<digits>{_DIGITS})"
+    rf"(?P<after>\s?(?:{_CURRENCY}|{_SUFFIX}))?(?:(?P<close>\))(?P<behind>\s?(?:{_CURRENCY}|%))?)?(?P<minus>-)?$"
 )
 """A number as people write it; the groups tell its parts."""
 PLAIN: Final = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?(?:inf|infinity)$", re.I)
-LOOSE: Final = re.compile(rf"^\(?{_SIGNED}{_CURRENCY}?\s?{_SIGNED}{_DIGITS}\s?(?:{_CURRENCY}|%|‰|°[CF]?)?\)?-?$")
+LOOSE: Final = re.compile(
+    rf"^\(?{_SIGNED}{_CURRENCY}?\s?\(?{_SIGNED}{_DIGITS}\s?(?:{_CURRENCY}|%|‰|°[CF]?)?(?:\)(?:\s?(?:{_CURRENCY}|%))?)?-?$"
+)
 """A number, without any unit in letters."""
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
 DATE: Final = re.compile(

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.reading.cells import LOOSE, NUMBER, PLAIN, WORDS, is_word_for_missing, kind
-from sandbox_image.zygote.reading.moments import Moments, Unproven, may_be_iso, read_moments
+from sandbox_image.zygote.reading.moments import Moments, Unproven, form_of_months, may_be_iso, read_moments
 from sandbox_image.zygote.reading.naming import short, times
-from sandbox_image.zygote.reading.numerals import Doubt, Marks, Reading, number_of, read_numbers
+from sandbox_image.zygote.reading.numerals import Doubt, Marks, Reading, number_of, read_numbers, unit_of
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
@@ -145,6 +145,12 @@ class Columns:
         stripped = [each.strip() for each in texts]
         if not all(PLAIN.match(each) for each in stripped):
             return None
+        months = form_of_months(values.name, stripped)
+        if months:
+            self._say_missing(values)
+            what = f"holds what looks like months written as {months}, such as {stripped[0]!r}, and so stayed text"
+            self.remarks.say(values.name, what, _AS_NUMBER)
+            return self._text(values)
         if self.points_are_thousands and any("." in each for each in stripped):
             return None
         self._say_missing(values)
@@ -304,7 +310,7 @@ class Columns:
         """Whether all texts are numbers with units, signs or letters that multiply; then it is said."""
         parts = [NUMBER.match(each.strip()) for each in texts]
         found = [each for each in parts if each is not None]
-        units = {(each["before"] or "").strip() + (each["after"] or "").strip() for each in found} - {""}
+        units = {unit_of(each) for each in found} - {""}
         if len(found) < len(texts) or not units or 2 * len(units) > len(texts):
             return False
         shown = ", ".join(repr(each) for each in sorted(units)[:4]) + (", …" if len(units) > 4 else "")

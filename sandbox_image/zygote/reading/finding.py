@@ -19,7 +19,7 @@ _SAMPLE_BYTES: Final = 256 * 1024
 _MOST_BYTES: Final = 16 * 1024**2
 """Of a file with long lines, so much is looked at to find out how it is written."""
 _FEWEST_LINES: Final = 4
-_DOUBLED: Final = ("::", "||", "~~", "^^", "@@")
+_DOUBLED: Final = ("::", "||", "~~", "^^", "@@", "##", "$$", "%%", "&&")
 _UNIT: Final = "\x1f"
 
 

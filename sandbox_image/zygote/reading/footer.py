@@ -20,6 +20,16 @@ _TOTAL: Final = re.compile(
     r"|average|mean|mittelwert|moyenne|promedio)\s*:?$",
     re.I,
 )
+_COUNT: Final = re.compile(
+    r"^(?:(?:row|record|item|case|line)?\s?counts?|count of (?:rows|records)|number of (?:rows|records|items|cases)"
+    r"|medians?|maximum|minimum|std\.?\s?dev\.?|standard deviation|variance"
+    r"|anzahl|anz\.|mediana?|zentralwert|standardabweichung|durchschnitt|moyenne|médiane|nombre|écart[- ]type"
+    r"|recuento|conteo|media|máximo|mínimo|conteggio|massimo|minimo|aantal|gemiddelde|antal"
+    r"|количество|среднее|件数|平均|计数|平均值)\s*:?$",
+    re.I,
+)
+"""Other words than totals before what a program counts or measures of the rows; a table may have such words itself."""
+_MEASURE: Final = re.compile(r"^(?:std|min|max|mad|sem|var|skew|kurt\w*|sum|unique|top|freq|range|q\d|.*%)$", re.I)
 _REMARK: Final = re.compile(
     r"^[\s\"'*†‡(\[]*(?:sources?|notes?|foot-?notes?|remarks?|legend|key|data|updated|last\s|generated|created|retrieved"
     r"|downloaded|exported"
@@ -106,6 +116,8 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
         # Where other rows have the word as well, it is a value of the column.
         alike = [each.fields for each in head if len(each.fields) > first and each.fields[first].strip() == filled[0]]
         return "" if len(alike) > 1 or (alike and alike[0] != rows[0].fields) else "total"
+    if expected and _counts(cells, first, layout, head):
+        return "total"
     if width == 1:
         return "remark" if after_gap and _REMARK.match(line.text) else ""
     if expected:
@@ -120,6 +132,22 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
     if _remark(line.text) or (after_gap and (len(cells) == 1 or _sentence(line.text))):
         return "remark"
     return "remark" if len(cells) == 1 and _sentence(line.text) and dialect.delimiter != " " else ""
+
+
+def _counts(cells: Sequence[str], first: int, layout: Layout, head: Sequence[Row]) -> bool:
+    """Whether a line counts or measures the rows above it: a word for that, and nothing but numbers behind it."""
+    rest = [cell for cell in cells[first + 1 :] if cell]
+    if first > 1 or not rest or not _COUNT.match(cells[first]) or any(kind(cell) != "number" for cell in rest):
+        return False
+    if not any(kind(cell) == "number" and each == "number" for each, cell in zip(layout.kinds, cells, strict=False)):
+        return False
+    above = [[cell.strip() for cell in row.fields] for row in head if len(row.fields) > first]
+    if any(row[first] == cells[first] and row != cells for row in above):
+        return False
+    words = [row[first] for row in above]
+    # A table of counts and means by itself, as programs describe another one, keeps all its rows.
+    known = sum(1 for word in words if _COUNT.match(word) or _TOTAL.match(word) or _MEASURE.match(word))
+    return len(words) > 8 and 3 * known <= len(words)
 
 
 def _remark(text: str) -> bool:

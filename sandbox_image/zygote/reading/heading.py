@@ -10,6 +10,7 @@ from typing import Final
 
 from sandbox_image.zygote.reading.cells import kind
 from sandbox_image.zygote.reading.dialect import Row
+from sandbox_image.zygote.reading.refusals import LoadError
 
 _TYPED: Final = 0.8
 _WHOLE: Final = re.compile(r"^\d+$")
@@ -161,3 +162,25 @@ def later_names(first: Row, rest: Sequence[Row]) -> Row | None:
         ):  # fmt: skip
             return row
     return None
+
+
+def check_delimiter_of_names(above: Sequence[Row], first: Row, width: int) -> None:
+    """Refuse names right above the rows that have another sign between them than the rows have.
+
+    Args:
+        above: The lines above the rows.
+        first: The first row.
+        width: How many columns the rows have.
+
+    Raises:
+        LoadError: There are such names.
+    """
+    for row in above[-1:]:
+        text = row.fields[0] if len(row.fields) == 1 else ""
+        for sign, shown in ((",", "commas"), (";", "semicolons"), ("\t", "tabs"), ("|", "the sign |")):
+            if text.count(sign) == width - 1 > 0 and may_be_names(Row(row.line, text.split(sign))):
+                raise LoadError(
+                    "ragged",
+                    f"Line {row.line} seems to name the columns with {shown} between the names, though another sign "
+                    f"separates the fields from line {first.line} on: write the same sign in line {row.line}.",
+                )

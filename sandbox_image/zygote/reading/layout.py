@@ -12,6 +12,7 @@ from sandbox_image.zygote.reading.cells import is_word_for_missing, kind
 from sandbox_image.zygote.reading.dialect import Dialect, Line, Row, read_rows
 from sandbox_image.zygote.reading.heading import (
     are_row_labels,
+    check_delimiter_of_names,
     filled_cells,
     is_year,
     kinds_of,
@@ -139,7 +140,7 @@ def lay_out(
     _name(layout, head, data, width)
     layout.header_line = head.line if head else 0
     data = _lines_under_names(layout, head, data)
-    layout.first_line = data[0].line if data else (head.line + 1 if head else 1)
+    layout.first_line = _first_line(layout, head, data, rows, [line.number for line in ruled])
     layout.kinds = kinds_of(data, len(layout.names))
     for at, each in enumerate(layout.kinds):
         if each not in ("word", "date"):
@@ -207,6 +208,7 @@ def _find_header(rows: Sequence[Row], all_rows: Sequence[Row], width: int, rules
     if verdict == "data" and start:
         verdict = "doubt"
     if verdict == "doubt":
+        check_delimiter_of_names(rows[:start], first, width)
         raise LoadError(
             "rules",
             f"Whether line {first.line} names the columns is in doubt: say --header-line {first.line} where it does, "
@@ -324,6 +326,30 @@ def _name(layout: Layout, head: Row | None, data: Sequence[Row], width: int) -> 
         shown = ", ".join(repr(short(name)) for name in twice[:5]) + (", …" if len(twice) > 5 else "")
         layout.twice = f"Column names occur more than once and were numbered: {shown}."
         layout.notes.append(layout.twice)
+
+
+def _first_line(
+    layout: Layout, head: Row | None, data: Sequence[Row], rows: Sequence[Row], other: Sequence[int]
+) -> int:
+    """The line in which the rows begin: one of empty fields right below the names is a row as it is further down.
+
+    Args:
+        layout: The columns.
+        head: The line of names.
+        data: The rows, from the first that holds something.
+        rows: All records that were looked at.
+        other: The numbers of lines that were left out.
+    """
+    if not data:
+        return head.line + 1 if head else 1
+    first = data[0].line
+    if head is None or len(layout.names) < 2:
+        return first
+    width = len(layout.names) + layout.trailing
+    empty = [row.line for row in rows if row.blank and len(row.fields) == width and head.line < row.line < first]
+    taken = [row.line for row in rows if row.fields and row.line not in empty]
+    above = max(line for line in (head.line, *taken, *other) if line < first)
+    return min((line for line in empty if line > above), default=first)
 
 
 def _lines_under_names(layout: Layout, head: Row | None, data: list[Row]) -> list[Row]:

@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from sandbox_image.zygote.reading.cells import ERRORS
 from sandbox_image.zygote.reading.columns import Columns
 from sandbox_image.zygote.reading.encodings import read_text
 from sandbox_image.zygote.reading.finding import Found, find
 from sandbox_image.zygote.reading.given import convert_as_given
+from sandbox_image.zygote.reading.moments import form_of_months
 from sandbox_image.zygote.reading.naming import listed, several, times
 from sandbox_image.zygote.reading.numerals import Marks, in_doubt
 from sandbox_image.zygote.reading.parsing import Table
@@ -28,6 +30,7 @@ from sandbox_image.zygote.reading.rules import NO_RULES, Rules
 from sandbox_image.zygote.reading.sentinels import note_sentinels
 from sandbox_image.zygote.reading.structure import examine
 from sandbox_image.zygote.reading.troubles import note_infinity, note_name, note_text, notes_on_rows
+from sandbox_image.zygote.reading.wrapping import unwrapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +155,7 @@ class _Conversion:
         frame = pd.DataFrame(made, columns=list(frame.columns), copy=False)
         self._note_marks()
         self._note_columns(frame)
-        self.found.notes += notes_on_rows(frame)
+        self.found.notes += notes_on_rows(frame, lambda: self._line_of(0))
         if isinstance(frame.index, pd.RangeIndex) and frame.index.start == 0 and frame.index.step == 1:
             return frame
         raise LoadError(
@@ -190,7 +193,16 @@ class _Conversion:
         if wrong:
             again = self.table.parse(texts=set(wrong), numbers=(), only=wrong)
             frame = pd.DataFrame({name: again[name] if name in wrong else frame[name] for name in names}, copy=False)
-        return frame
+        months = self._months(frame)
+        return pd.DataFrame({name: months.get(name, frame[name]) for name in names}, copy=False) if months else frame
+
+    def _months(self, frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:
+        """The texts of columns that pandas took for fractions and that are months: 4.2000 is no 4.2."""
+        found = [name for name in map(str, frame.columns) if _may_be_months(frame[name])]
+        if not found:
+            return {}
+        texts = self.table.parse(texts=set(found), numbers=found, only=found)
+        return {name: texts[name] for name in found if form_of_months(name, texts[name].dropna().unique().tolist())}
 
     def _without_trailing(self, frame: pd.DataFrame) -> pd.DataFrame:
         last = frame.pop(_TRAILING)
@@ -251,6 +263,9 @@ class _Conversion:
         semicolons = self.found.delimiter == ";"
         columns = Columns(self.known, self.remarks, commas_in_doubt=semicolons)
         made: dict[str, pd.Series[Any]] = {str(name): frame[name] for name in frame.columns}
+        for name in made:
+            if _is_text(made[name]) and self.rules.types.get(name) != "text":
+                made[name] = unwrapped(name, made[name], self.remarks)
         later = []
         for name in made:
             given = self.rules.types.get(name)
@@ -301,10 +316,10 @@ class _Conversion:
                 made[name] = made[name] if converted is None else converted
 
     def _note_marks(self) -> None:
-        if "?" not in self.rules.missing:
-            count = self.table.count_of("?")
+        for mark in ("?", *ERRORS):
+            count = 0 if mark in self.rules.missing else self.table.count_of(mark)
             if count:
-                self.found.notes.append(f"'?' was read as missing, {times(count)}.")
+                self.found.notes.append(f"{mark!r} was read as missing, {times(count)}.")
 
     def _line_of(self, row: int) -> int:
         return self.table.line_of(row if self.rows is None else int(self.rows[row]))
@@ -322,6 +337,17 @@ def _three_decimals(column: pd.Series[Any]) -> bool:
     """Whether all numbers are below a thousand and have at most three decimals."""
     present = column.dropna()
     return bool((present.abs() < 1000).all() and ((present * 1000).round() == (present * 1000).round(6)).all())
+
+
+def _may_be_months(column: pd.Series[Any]) -> bool:
+    """Whether all numbers could be a month and a year with a point between them."""
+    if str(column.dtype) != "float64":
+        return False
+    present = column.dropna()
+    whole, rest = present // 1, present % 1
+    first = whole.between(1, 12) & rest.between(0.1899, 0.21)
+    last = whole.between(1900, 2099) & rest.between(0.0099, 0.91)
+    return bool(len(present)) and bool(first.all() or last.all())
 
 
 def _has_fractions(column: pd.Series[Any]) -> bool:

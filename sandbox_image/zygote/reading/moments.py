@@ -46,6 +46,11 @@ _ISO: Final = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}(?:[ T]|$)")
 _ISO_DAY: Final = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 _SAMPLE: Final = 200
 _CENTURY: Final = "the century of years of two digits is in doubt"
+_MONTH_YEAR: Final = re.compile(r"^(?P<month>0?[1-9]|1[0-2])\.(?P<year>(?:19|20)\d{2})$")
+_YEAR_MONTH: Final = re.compile(r"^(?P<year>(?:19|20)\d{2})\.(?P<month>0?[1-9]|1[0-2])$")
+_MONTH_NAME: Final = re.compile(r"month|monat|mois|\bmes\b|period|date|datum|fecha|zeitraum", re.I)
+_FEW_MONTHS: Final = 3
+_MANY_MONTHS: Final = 6
 ORDERS: Final = {"dmy": "dd/mm/yyyy", "mdy": "mm/dd/yyyy", "ymd": "yyyy/mm/dd"}
 
 
@@ -93,6 +98,32 @@ def read_moments(texts: Sequence[str], *, order: str | None = None) -> Moments |
         if all(pattern.match(each) for each in sample):
             return _named(texts, pattern, form)
     return None
+
+
+def form_of_months(name: str, texts: Sequence[str]) -> str:
+    """How months with a point are written, 4.2000 for April 2000; empty where the texts may as well be fractions.
+
+    Rates lie close together, so that months of one number prove nothing: there, the column's name must speak of time.
+
+    Args:
+        name: Of the column.
+        texts: Distinct values, none of them missing.
+    """
+    for pattern, form in ((_MONTH_YEAR, "month.year"), (_YEAR_MONTH, "year.month")):
+        found = [pattern.match(each.strip()) for each in texts]
+        parts = [each["month"] for each in found if each is not None]
+        if not parts or len(parts) < len(texts):
+            continue
+        months = {int(each) for each in parts}
+        if form == "month.year":
+            proven = len(months) > 1 and len(parts) >= _FEW_MONTHS
+        else:
+            # 2010.1 may be a tenth of a year; only beside 2010.10 it is none.
+            if any(len(each) == 1 for each in parts) and "10" not in parts:
+                continue
+            proven = len(months) >= _FEW_MONTHS and len(parts) >= _MANY_MONTHS
+        return form if proven or _MONTH_NAME.search(name) else ""
+    return ""
 
 
 def may_be_iso(text: str) -> bool:

@@ -97,7 +97,7 @@ def read_numbers(texts: Sequence[str], known: Marks, hint: Marks) -> Reading | D
     pattern = _pattern(marks)
     values: dict[str, int | float] = {}
     for text, part, number in zip(texts, parsed, digits, strict=True):
-        if not pattern.match(number) or (part["open"] is None) != (part["close"] is None):
+        if not pattern.match(number) or not _closes(part):
             return None
         values[text] = _value(number, marks, negative=_negative(part))
     return Reading(values, unit, marks, _how(marks, digits, unit, parsed))
@@ -116,12 +116,17 @@ _NUMERIC: Final = re.compile(r"\d")
 
 def _negative(part: re.Match[str]) -> bool:
     signs = (part["sign"] + part["sign2"]).translate(_TRANSLATION)
-    return "-" in signs or part["minus"] is not None or part["open"] is not None
+    return "-" in signs or part["minus"] is not None or part["close"] is not None
+
+
+def _closes(part: re.Match[str]) -> bool:
+    """Whether one bracket opens and one closes, or none does: ($5), $(5) and (5) $ are the same."""
+    return [part["open"], part["inner"]].count("(") == [part["close"]].count(")")
 
 
 def _unit(parsed: Iterable[re.Match[str]]) -> str | None:
     """What stands with every number, the same or nothing; None where it differs, or is no unit."""
-    found = {((each["before"] or "").strip(), (each["after"] or "").strip()) for each in parsed}
+    found = {((each["before"] or "").strip(), _behind(each)) for each in parsed}
     if len(found) != 1:
         return None
     before, after = found.pop()
@@ -130,6 +135,16 @@ def _unit(parsed: Iterable[re.Match[str]]) -> str | None:
     if after and not CURRENCY.match(after) and (after in _MULTIPLES or not UNITS.match(after)):
         return None
     return before or after
+
+
+def unit_of(part: re.Match[str]) -> str:
+    """All that stands with a number."""
+    return (part["before"] or "").strip() + _behind(part)
+
+
+def _behind(part: re.Match[str]) -> str:
+    """The unit that follows a number, before or after the bracket that closes; both, where there are two."""
+    return (part["after"] or "").strip() + (part["behind"] or "").strip()
 
 
 def _marks(digits: Sequence[str], known: Marks, hint: Marks) -> Marks | Doubt | None:
@@ -241,7 +256,7 @@ def _how(marks: Marks, digits: Sequence[str], unit: str, parsed: Sequence[re.Mat
         said.append("a decimal comma")
     if unit:
         said.append(f"the unit {unit}" if unit != "%" else "a per cent sign")
-    if any(each["open"] for each in parsed):
+    if any(each["close"] for each in parsed):
         said.append("brackets for minus")
     if any(each["minus"] for each in parsed):
         said.append("the minus behind")

@@ -96,7 +96,7 @@ _SQL: Final = re.compile(
 _MARKDOWN: Final = re.compile(r"^[ \t]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+(?:\|[ \t]*)?$", re.M)
 _YAML: Final = re.compile(
     r"^(?:---[ \t]*\n)?(?:- [\w .-]+:[ \t]+\S.*\n(?:  [\w .-]+:.*\n)+"
-    r"|(?:[\w-]+:[ \t]+\S[^,;\t\n]*\n)*[\w-]+:[ \t]*\n(?:[ \t]+-[ \t]|[ \t]+[\w-]+:[ \t]))"
+    r"|(?:[\w-]+:[ \t]+\S[^,;\t\n]*\n)*[\w-]+:[ \t]*\n(?:[ \t]+-[ \t]|[ \t]+[\w-]+:[ \t\n]))"
 )
 _ARFF: Final = re.compile(r"^\s*@relation\b.*?^@attribute\b", re.I | re.M | re.S)
 _GRID: Final = re.compile(r"^\+[-=]{2,}(?:\+[-=]{2,})+\+[ \t]*$", re.M)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox_image.zygote.reading.cells import TOTALS
+from sandbox_image.zygote.reading.likeness import INVISIBLE, note_likeness
 from sandbox_image.zygote.reading.naming import several, short, times
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _MOST_VALUES: Final = 100_000
 _LOST: Final = "\ufffd"
 _TWICE: Final = re.compile("[ÂÃÄÅÐÑâãï][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
-_INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u0001-\u0008\u000e-\u001f\u007f]")
 _TOTAL: Final = re.compile(
     r"^(?:(?:grand|sub|overall|sum)[\s-]*)?totals?\s*:?$|^.{1,30}\s(?:sub[\s-]?)?total\s*:?$|^subtotal\b.{0,30}$"
     rf"|^(?:{TOTALS}|zwischensumme|sous-total|小計)$",
@@ -44,6 +44,7 @@ def note_text(name: str, column: pd.Series[Any], remarks: Remarks, *, beside_num
     if broken is not None:
         remarks.say(name, f"holds words that were encoded twice, such as {short(broken[0])!r} for {short(broken[1])!r}")
     _note_blanks(name, texts, remarks)
+    note_likeness(name, texts, remarks)
     _note_invisible(name, texts, remarks)
     if beside_numbers and len(texts) > 2:
         for each in [each for each in texts if len(each) < 60 and _TOTAL.match(each.strip())][:3]:
@@ -57,7 +58,10 @@ def note_text(name: str, column: pd.Series[Any], remarks: Remarks, *, beside_num
 
 
 def note_name(name: str, remarks: Remarks) -> None:
-    """Say where letters of a column's name were lost or encoded twice."""
+    """Say where letters of a column's name were lost or encoded twice, or are such that nobody sees."""
+    hidden = INVISIBLE.search(name)
+    if hidden is not None:
+        remarks.say(name, f"has a sign that nobody sees (U+{ord(hidden[0]):04X}) in its name")
     if _LOST in name:
         remarks.say(name, f"has {_LOST} in its name, which stands for letters that were lost before the file was made")
     for _, right in _encoded_twice([name]):
@@ -79,36 +83,45 @@ def note_infinity(name: str, column: pd.Series[Any], remarks: Remarks) -> None:
             )
 
 
-def notes_on_rows(frame: pd.DataFrame) -> list[str]:
-    """What is odd about rows: that they hold nothing, or that the last one adds up all others."""
+def notes_on_rows(frame: pd.DataFrame, first_line: Callable[[], int]) -> list[str]:
+    """What is odd about rows: that they hold nothing, or that the first or last one adds up all others.
+
+    Args:
+        frame: The table.
+        first_line: The file's line of its first row; 0 where not known.
+    """
     found = []
     if frame.shape[1] > 1:
         first = frame[frame.columns[0]].isna().to_numpy()
         empty = int(frame.loc[first].isna().all(axis=1).sum()) if first.any() else 0
         if empty:
             found.append(f"{several(empty, 'row')} without any value {'was' if empty == 1 else 'were'} kept.")
-    if _last_adds_up(frame):
+    if _adds_up(frame, len(frame) - 1):
         found.append("The last row holds the sums of the rows above it; --footer-lines 1 leaves it out.")
+    if _adds_up(frame, 0):
+        line = first_line()
+        remedy = f"; --skip-lines {line} leaves it out" if line else ""
+        found.append(f"The first row holds the sums of the rows below it{remedy}.")
     return found
 
 
-def _last_adds_up(frame: pd.DataFrame) -> bool:
-    """Whether each number of the last row is the sum of its column's others, in more than one way of chance."""
+def _adds_up(frame: pd.DataFrame, row: int) -> bool:
+    """Whether each number of a row is the sum of its column's others, in more than one way of chance."""
     if len(frame) < 5:
         return False
     numeric = [name for name in frame.columns if str(frame[name].dtype) in ("int64", "float64")]
     # Not by rows: beside a column of whole numbers with gaps, a missing float would be no float.
-    last = {name: float(frame[name].iloc[-1]) for name in numeric}
-    numeric = [name for name in numeric if abs(last[name]) < math.inf]
+    values = {name: float(frame[name].iloc[row]) for name in numeric}
+    numeric = [name for name in numeric if abs(values[name]) < math.inf]
     if any((frame[name].abs() == math.inf).any() for name in numeric):
         return False
     proofs = 0
     for name in numeric:
-        others = frame[name].iloc[:-1].to_numpy(dtype="float64")
+        others = frame[name].drop(frame.index[row]).to_numpy(dtype="float64")
         total = float(others[others == others].sum())
-        if not abs(total - last[name]) <= 1e-9 * max(1.0, abs(total)):
+        if not abs(total - values[name]) <= 1e-9 * max(1.0, abs(total)):
             return False
-        proofs += total != 0 and int((frame[name].iloc[:-1] != 0).sum()) > 2
+        proofs += total != 0 and int((others != 0).sum()) > 2
     return proofs > 1 or (proofs == 1 and len(frame) > 10)
 
 
@@ -128,24 +141,17 @@ def _encoded_twice(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _note_invisible(name: str, texts: Sequence[str], remarks: Remarks) -> None:
     """Say where values hold signs that nobody sees, which part words and numbers that look the same."""
-    found = next((each for each in map(_INVISIBLE.search, texts) if each is not None), None)
+    found = next((each for each in map(INVISIBLE.search, texts) if each is not None), None)
     if found is not None:
         remarks.say(name, f"holds a sign that nobody sees (U+{ord(found[0]):04X}) in some values, which stay text")
 
 
 def _note_blanks(name: str, texts: Sequence[str], remarks: Remarks) -> None:
-    """Say where values differ by nothing but blanks around them."""
+    """Say where values are nothing but blanks."""
     empty = [each for each in texts if not each.strip()]
     if empty:
         remarks.say(
             name,
             "holds values of nothing but blanks; they were kept as text",
             f"--missing {missing_argument(empty[0])} reads such a value as missing" if len(empty) == 1 else "",
-        )
-    bare = {each for each in texts if each == each.strip()}
-    odd = next((each for each in texts if each.strip() and each != each.strip() and each.strip() in bare), None)
-    if odd is not None:
-        remarks.say(
-            name,
-            f"holds {short(odd)!r} beside {short(odd.strip())!r}, which differ in blanks only; they were kept apart",
         )

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from sandbox_image.zygote.reading.cells import ERRORS
 from sandbox_image.zygote.reading.columns import Columns
 from sandbox_image.zygote.reading.encodings import read_text
 from sandbox_image.zygote.reading.finding import Found, find
@@ -316,7 +315,7 @@ class _Conversion:
                 made[name] = made[name] if converted is None else converted
 
     def _note_marks(self) -> None:
-        for mark in ("?", *ERRORS):
+        for mark in ("?", *self.table.errors()):
             count = 0 if mark in self.rules.missing else self.table.count_of(mark)
             if count:
                 self.found.notes.append(f"{mark!r} was read as missing, {times(count)}.")

@@ -8,12 +8,15 @@ import re
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sandbox_image.zygote.reading.cells import MARKS, WORDS
+from sandbox_image.zygote.reading.cells import ERRORS, MARKS, WORDS
 from sandbox_image.zygote.reading.dialect import UNUSED, large_fields
 from sandbox_image.zygote.reading.records import Body, Structure
 from sandbox_image.zygote.reading.refusals import LoadError
+
+_ERROR: Final = re.compile(b"#(?:" + b"|".join(re.escape(error[1:].encode()) for error in ERRORS) + b")")
+"""It begins with a single sign, which Python looks for at the speed of memory."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,6 +121,11 @@ class Table:
                     at += 1
                 before = reader.line_num
         return 0
+
+    def errors(self) -> list[str]:
+        """Which errors of spreadsheets stand anywhere in the file."""
+        found = {each[0] for each in _ERROR.finditer(self.structure.data)}
+        return [error for error in ERRORS if error.encode() in found]
 
     def count_of(self, mark: str) -> int:
         """How often a field holds this mark and nothing else."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.model_answers import Answer, Ask, error
 from tests.support.model_server import ModelServer
 from tests.support.prefect_server import PrefectServer, ask_server
 from tests.support.proposing import EXPLORES, by_part, code_block, explorer, json_block, proposal
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
@@ -55,6 +57,13 @@ def check(said: str) -> None:
         assert part in words, said
 
 
+def warnings(server: PrefectServer) -> list[str]:
+    """The newest ones in the logs of runs that are in this provider's words; the server may have had other runs."""
+    body = {"logs": {"level": {"ge_": logging.WARNING}}, "sort": "TIMESTAMP_DESC"}
+    found = ask_server(f"{server.api_url}/logs/filter", "POST", body)
+    return [each["message"] for each in found if WORDS in each["message"]]
+
+
 async def check_outage(home: Home) -> None:
     """It is in the list of models that are out of order."""
     with Journal(home.path / "store.db") as journal:
@@ -75,8 +84,9 @@ def test_episodes_end_and_go_on(tmp_path: Path, prefect_server: PrefectServer) -
         assert server.tally.asked.total() <= GOOD + 4, "those on their way, and nothing after them"
         answered = server.tally.answered.copy()
         asyncio.run(check_outage(home))
-        logged = [each["message"] for each in ask_server(f"{prefect_server.api_url}/logs/filter", "POST", {})]
-        assert any(WORDS in line and "has asked to send nothing for 36000 s (10 h)" in line for line in logged)
+        wait_until(
+            lambda: any("has asked to send nothing for 36000 s (10 h)" in each for each in warnings(prefect_server))
+        )
         provider.good = 10**6
         home.run("episode", *command)
         assert all(server.tally.asked[key] == 1 for key in answered), "what was answered is not asked again"

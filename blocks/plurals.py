@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
+from sandbox_image.zygote.reading.naming import several, times
 
-def several(count: int, noun: str) -> str:
-    """A count with its noun: `1 row`, `2,000 rows`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def times(count: int) -> str:
-    """How often something happened: `once`, `2 times`."""
-    return "once" if count == 1 else f"{count:,} times"
+__all__ = ["are", "several", "times", "were"]
 
 
 def were(count: int) -> str:

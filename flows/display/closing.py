@@ -18,7 +18,6 @@ from flows.display.notes import counted
 from flows.display.rows import QuestionRow
 from flows.runs.generation import LEVELS, GenerationReport
 from flows.runs.reports import RunReport
-from flows.verification.verdicts import CUT_BY_LENGTH
 
 
 def questions_table(rows: Sequence[QuestionRow]) -> Table:
@@ -133,9 +132,9 @@ def _troubles(report: RunReport) -> list[str]:
     """Each reason once, with how many questions it kept from an answer."""
     reasons = Counter(row.explanation for row in report.rows if row.state == "unfinished")
     lines = [f"{count} unfinished: {reason}" for reason, count in reasons.most_common(10)]
-    cut = sum(CUT_BY_LENGTH in row.explanation for row in report.rows)
+    cut = sum(row.cut_by_length > 0 for row in report.rows)
     if cut:
-        what = f"{several(cut, 'question')} had attempts without an answer as {CUT_BY_LENGTH}"
+        what = f"{several(cut, 'question')} had attempts without an answer as max_tokens cut every reply off"
         lines.append(f"{what}; raise max_tokens in the sampling of a Chat Model block.")
     lines += [dataset.error for dataset in report.datasets if dataset.error]
     notes = sum(len(dataset.notes) for dataset in report.datasets)

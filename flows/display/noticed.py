@@ -21,7 +21,8 @@ class _Telling(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.views[-1](record.getMessage())
+            for tell in self.views[-1:]:  # None is left where one thread still speaks while the last view closes.
+                tell(record.getMessage())
         except Exception:  # As every handler does: what cannot be shown ends no call.
             self.handleError(record)
 

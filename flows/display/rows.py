@@ -29,6 +29,8 @@ class QuestionRow(Frozen):
     """Traces not launched because they could not have changed the verdict."""
     calls_saved: int = 0
     """About how many model calls those would have made: as many each as the question's launched ones on average."""
+    cut_by_length: int = 0
+    """Attempts of which `max_tokens` has cut off every reply."""
     seconds: float
     cached: bool
     """True when an earlier run had finished it."""

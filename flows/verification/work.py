@@ -232,6 +232,7 @@ def _row(
         replayed=sum(trace.usage.replayed for trace in traces),
         traces_saved=verdict.traces_saved if solution.finished else 0,
         calls_saved=solution.calls_saved if solution.finished else 0,
+        cut_by_length=sum(trace.cut_by_length for trace in traces),
         seconds=seconds,
         cached=cached,
         explanation=why

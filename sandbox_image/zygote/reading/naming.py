@@ -1,4 +1,4 @@
-"""Names of columns, and how several of them are told in a sentence."""
+"""Names of columns and counts, as they are told in a sentence."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def short(name: str) -> str:
 
 
 def several(count: int, noun: str) -> str:
-    """A count with its noun."""
+    """A count with its noun: `1 row`, `2,000 rows`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def times(count: int) -> str:
-    """How often something occurs."""
+    """How often something occurs: `once`, `2 times`."""
     return "once" if count == 1 else f"{count:,} times"
 
 

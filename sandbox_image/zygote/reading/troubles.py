@@ -16,6 +16,7 @@ from sandbox_image.zygote.reading.naming import several, short, times
 from sandbox_image.zygote.reading.remarks import Remarks, missing_argument
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 _MOST_VALUES: Final = 100_000
@@ -96,33 +97,41 @@ def notes_on_rows(frame: pd.DataFrame, first_line: Callable[[], int]) -> list[st
         empty = int(frame.loc[first].isna().all(axis=1).sum()) if first.any() else 0
         if empty:
             found.append(f"{several(empty, 'row')} without any value {'was' if empty == 1 else 'were'} kept.")
-    if _adds_up(frame, len(frame) - 1):
+    adding_up = _adding_up(frame, (0, -1))
+    if -1 in adding_up:
         found.append("The last row holds the sums of the rows above it; --footer-lines 1 leaves it out.")
-    if _adds_up(frame, 0):
+    if 0 in adding_up:
         line = first_line()
         remedy = f"; --skip-lines {line} leaves it out" if line else ""
         found.append(f"The first row holds the sums of the rows below it{remedy}.")
     return found
 
 
-def _adds_up(frame: pd.DataFrame, row: int) -> bool:
-    """Whether each number of a row is the sum of its column's others, in more than one way of chance."""
+def _adding_up(frame: pd.DataFrame, rows: Sequence[int]) -> list[int]:
+    """Those of the rows whose numbers are the sums of all other rows, in more than one way of chance."""
     if len(frame) < 5:
-        return False
-    numeric = [name for name in frame.columns if str(frame[name].dtype) in ("int64", "float64")]
+        return []
     # Not by rows: beside a column of whole numbers with gaps, a missing float would be no float.
-    values = {name: float(frame[name].iloc[row]) for name in numeric}
-    numeric = [name for name in numeric if abs(values[name]) < math.inf]
-    if any((frame[name].abs() == math.inf).any() for name in numeric):
-        return False
+    numeric = [frame[name] for name in frame.columns if str(frame[name].dtype) in ("int64", "float64")]
+    columns = [column.to_numpy() for column in numeric]
+    infinite = [values.dtype.kind == "f" and bool((abs(values) == math.inf).any()) for values in columns]
+    return [row for row in rows if _adds_up(columns, infinite, row)]
+
+
+def _adds_up(columns: Sequence[np.ndarray[Any, Any]], infinite: Sequence[bool], row: int) -> bool:
     proofs = 0
-    for name in numeric:
-        others = frame[name].drop(frame.index[row]).to_numpy(dtype="float64")
+    for values, endless in zip(columns, infinite, strict=True):
+        value = float(values[row])
+        if not abs(value) < math.inf:
+            continue
+        if endless:
+            return False
+        others = (values[1:] if row == 0 else values[:-1]).astype("float64", copy=False)
         total = float(others[others == others].sum())
-        if not abs(total - values[name]) <= 1e-9 * max(1.0, abs(total)):
+        if not abs(total - value) <= 1e-9 * max(1.0, abs(total)):
             return False
         proofs += total != 0 and int((others != 0).sum()) > 2
-    return proofs > 1 or (proofs == 1 and len(frame) > 10)
+    return proofs > 1 or (proofs == 1 and len(columns[0]) > 10)
 
 
 def _encoded_twice(texts: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,6 @@ from flows.display.closing import print_closing, totals
 from flows.display.markdown import artifact_key, dataset_page, table_rows
 from flows.display.rows import QuestionRow
 from flows.runs.reports import DatasetReport, RunReport
-from flows.verification.verdicts import CUT_BY_LENGTH
 
 
 def row(question: str, **facts: Any) -> QuestionRow:
@@ -58,7 +57,7 @@ def test_one_of_a_thing_is_told_as_one() -> None:
 
 
 def test_answers_that_max_tokens_cut_are_told_with_the_remedy() -> None:
-    cut = row("a", verdict="too_hard", state="other", explanation=f"3 found no answer, as {CUT_BY_LENGTH}.")
+    cut = row("a", verdict="too_hard", state="other", cut_by_length=3)
     said = " ".join(closing(RunReport(run="r", datasets=(DatasetReport(dataset="d", rows=(cut, row("b"))),))).split())
     assert "1 question had attempts without an answer as max_tokens cut every reply off; raise max_tokens" in said
 

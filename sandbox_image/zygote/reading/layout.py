@@ -39,6 +39,14 @@ UNITS: Final = re.compile(
 """What a line of units holds."""
 _RULED: Final = re.compile(r"[-=+|:\s]*")
 _STROKE: Final = re.compile(r"[-=]{3}")
+_VALUE: Final = re.compile(r"^\W*(?:(?:ca|approx|about|circa)\b\.?\s*)?\d", re.I)
+"""What begins with a number, like <0.5, ~180 and 1900*, is measured; it names nothing."""
+_OUTCOMES: Final = frozenset({
+    "dnf", "dns", "dnq", "dsq", "dq", "wd", "ret", "nc", "postponed", "abandoned", "cancelled", "canceled", "delayed",
+    "tbd", "tba", "tbc", "pending", "provisional", "withdrawn", "withheld", "suppressed", "redacted", "refused", "trace",
+    "nil", "bdl", "censored",
+})  # fmt: skip
+"""Words that stand in place of a number that is not there."""
 _SEP: Final = re.compile(r'^"?sep=(.|\\t)"?[,;\t]*$', re.I)
 
 
@@ -362,7 +370,10 @@ def _lines_under_names(layout: Layout, head: Row | None, data: list[Row]) -> lis
             layout.notes.append(f"Line {under.line} names the columns of row labels; it was left out of the rows.")
             data = rest
             break
-        what = "names" if _are_years_under(head, under, rest, kinds) else _what_is_under(under, rest, kinds)
+        given = [cell.strip() for cell in head.fields]
+        distinct = len(set(given)) == len(given) and "" not in given
+        years = _are_years_under(head, under, rest, kinds)
+        what = "names" if years else _what_is_under(under, rest, kinds, distinct=distinct)
         if what == "":
             break
         _take(layout, head, under, what)
@@ -391,7 +402,15 @@ def _are_years_under(head: Row, under: Row, rest: Sequence[Row], kinds: Sequence
     return sum(is_year(cell.strip()) for cell in under.fields) > 1
 
 
-def _what_is_under(under: Row, rest: Sequence[Row], kinds: list[str]) -> str:
+def _what_is_under(under: Row, rest: Sequence[Row], kinds: list[str], *, distinct: bool) -> str:
+    """Whether the row under the names holds units or further names; empty: it is the first row.
+
+    Args:
+        under: The row.
+        rest: The rows below it.
+        kinds: Of the columns.
+        distinct: Whether each column has a name of its own already: further ones would say something of each.
+    """
     typed = [at for at, each in enumerate(kinds) if each != "word"]
     cells = [under.fields[at].strip() for at in typed]
     said = [cell for cell in cells if (cell and kind(cell) != "missing") or (UNITS.match(cell) and len(cell) < 3)]
@@ -415,6 +434,10 @@ def _what_is_under(under: Row, rest: Sequence[Row], kinds: list[str]) -> str:
     if all(UNITS.match(cell) for cell in said):
         plain = all(not cell or is_word_for_missing(cell) or UNITS.match(cell) or len(cell) < 40 for cell in words)
         return "units" if plain else ""
+    if any(_VALUE.match(cell) or cell.casefold() in _OUTCOMES for cell in said):
+        return ""
+    if distinct and len(set(said)) < len(said):
+        return ""
     return "names" if len(said) == len(typed) >= 2 or (len(said) >= 3 and len(said) > 0.6 * len(typed)) else ""
 
 

@@ -26,7 +26,9 @@ _EXPONENT: Final = re.compile(r"^\d+[eE]\d+$")
 _EXPONENT_OR_WHOLE: Final = re.compile(r"^\d+(?:[eE]\d+)?$")
 _VERSION: Final = re.compile(r"^\d{1,4}\.\d{1,3}$")
 _VERSION_NAME: Final = re.compile(
-    r"version|release|section|chapter|clause|article|paragraph|\bcode\b|_code$|^id$|_id$", re.I
+    r"version|release|section|chapter|clause|article|paragraph|\bcode\b|_code$|^id$|_id$|firmware|kernel|revision"
+    r"|\b(?:os|python|android|ios|build|node|java|php|api|schema|rev|patch|driver|browser)\b",
+    re.I,
 )
 _ISO: Final = re.compile(r"^\d{4}-\d{1,2}(?:-\d{1,2})?(?:[ T]\d{1,2}:\d{2}|$)")
 _PART_OF_DATE: Final = re.compile(
@@ -368,10 +370,11 @@ def _are_versions(name: str, texts: Sequence[str]) -> bool:
     for each in texts:
         before, _, after = each.partition(".")
         parts.setdefault(before, set()).add(after)
-    if not any(after + "0" in minors for minors in parts.values() for after in minors):
+    numbers = [{int(each) for each in minors if not each.startswith("0")} for minors in parts.values()]
+    # From 9 on to 10, as what is counted goes on; fractions are written with one more digit everywhere, or nowhere.
+    if any({8, 9, 10} <= counted or {9, 10, 11} <= counted for counted in numbers):
+        return True
+    minors = set().union(*parts.values())
+    if not any(len(each) > 1 and each.endswith("0") for each in minors) or len({len(each) for each in minors}) == 1:
         return False
-    counting = any(
-        len(minors) >= 10 and {int(each) for each in minors if not each.startswith("0")} >= set(range(1, 11))
-        for minors in parts.values()
-    )
-    return counting or _VERSION_NAME.search(name) is not None
+    return _VERSION_NAME.search(name) is not None

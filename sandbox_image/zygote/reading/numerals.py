@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sandbox_image.zygote.reading.cells import CURRENCY, NUMBER
-from sandbox_image.zygote.reading.layout import UNITS
+from sandbox_image.zygote.reading.under_names import UNITS
 
 _BLANKS: Final = " \u00a0\u202f\u2009"
 _APOSTROPHES: Final = "'’٬"

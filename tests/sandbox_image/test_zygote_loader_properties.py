@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import pandas as pd
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from sandbox_image.zygote.reading.loader import LoadError, load
@@ -55,13 +56,22 @@ def looks_like_rows(lines: list[str], sign: str) -> bool:
 
 @PATIENT
 @given(tables, dialects())
+@example(
+    [("ww", 0, 1.125)] * 6,
+    {"delimiter": ";", "end": "\n", "quoting": csv.QUOTE_MINIMAL, "encoding": "utf-8", "before": [], "after": ""},
+)
 def test_a_table_comes_back_from_every_dialect(table: Table, dialect: dict[str, Any]) -> None:
     sign = dialect["delimiter"]
     # A field whose every line has as many delimiters as a row has looks like rows that a quotation mark swallowed.
     assume(not any(looks_like_rows(label.split("\n"), sign) for label, _, _ in table))
     frame, facts = load(io.BytesIO(write(table, dialect)))
     assert list(frame.columns) == ["label", "count", "share"]
-    assert frame.to_numpy().tolist() == [list(row) for row in table]
+    told = [list(row) for row in table]
+    # Between semicolons a point may part thousands: where no value tells, what is written stays, and that is said.
+    if sign == ";" and all(re.fullmatch(r"-?\d{1,3}\.\d{3}", str(share)) for _, _, share in table):
+        told = [[label, count, str(share)] for label, count, share in table]
+        assert any("'share'" in note for note in facts.warnings)
+    assert frame.to_numpy().tolist() == told
     assert facts.delimiter == dialect["delimiter"]
     assert isinstance(frame.index, pd.RangeIndex)
 

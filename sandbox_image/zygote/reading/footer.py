@@ -22,13 +22,16 @@ _TOTAL: Final = re.compile(
 )
 _COUNT: Final = re.compile(
     r"^(?:(?:row|record|item|case|line)?\s?counts?|count of (?:rows|records)|number of (?:rows|records|items|cases)"
-    r"|medians?|maximum|minimum|std\.?\s?dev\.?|standard deviation|variance"
+    r"|medians?|maximum|minimum|std\.?(?:\s?dev\.?)?|s\.d\.|standard deviation|variance|ø"
+    r"|\d{1,2}(?:st|nd|rd|th) percentile"
     r"|anzahl|anz\.|mediana?|zentralwert|standardabweichung|durchschnitt|moyenne|médiane|nombre|écart[- ]type"
     r"|recuento|conteo|media|máximo|mínimo|conteggio|massimo|minimo|aantal|gemiddelde|antal"
     r"|количество|среднее|件数|平均|计数|平均值)\s*:?$",
     re.I,
 )
 """Other words than totals before what a program counts or measures of the rows; a table may have such words itself."""
+_SHORT: Final = re.compile(r"^(?:max|min|n|sd|mode|range|mx|mn|avg|p\d{1,2}|q[1-4])\s?[.:=]?$", re.I)
+"""Words for the same that may as well be a name: they count beside another such word, and by themselves are told."""
 _MEASURE: Final = re.compile(r"^(?:std|min|max|mad|sem|var|skew|kurt\w*|sum|unique|top|freq|range|q\d|.*%)$", re.I)
 _REMARK: Final = re.compile(
     r"^[\s\"'*†‡(\[]*(?:sources?|notes?|foot-?notes?|remarks?|legend|key|data|updated|last\s|generated|created|retrieved"
@@ -75,17 +78,30 @@ def find_footer(tail: Sequence[Line], layout: Layout, dialect: Dialect, rules: R
     gap = max((index for index in range(at) if not tail[index].text.strip()), default=-1)
     total, empty, said = 0, 0, 0
     shown_of: dict[str, str] = {}
+    short: list[str] = []
+    before = (at, empty, said)
     while at > 1 and len(tail) - at < _MOST:
         line = tail[at - 1]
         what = _what(line, layout, dialect, head, width, after_gap=at - 1 > gap >= 0)
         if what == "" or (dialect.quote and line.text.count(dialect.quote) % 2):
             break
+        if what == "short" and not short:
+            before = (at, empty, said)
+        short += [line.text.strip()[:60]] if what == "short" else []
         shown_of.setdefault(what, line.text.strip()[:60])
         total, empty, said = total + (what == "total"), empty + (what == "empty"), said + (what == "remark")
         at -= 1
         if at - 1 <= gap:
             gap = max((index for index in range(at - 1) if not tail[index].text.strip()), default=-1)
     notes = []
+    if short and (total or len(short) > 1):
+        total += len(short)
+        shown_of.setdefault("total", short[0])
+    elif short:
+        at, empty, said = before
+        notes.append(
+            f"The last row may say something of the rows above it ({short[0]!r}); --footer-lines 1 leaves it out."
+        )
     if said:
         notes.append(f"{several(said, 'line')} after the table left out: {shown_of['remark']!r}.")
     if total:
@@ -96,11 +112,11 @@ def find_footer(tail: Sequence[Line], layout: Layout, dialect: Dialect, rules: R
         )
     if empty:
         notes.append(f"{several(empty, 'row')} without any value at the end left out.")
-    return Footer(len(tail) - at if notes else 0, tuple(notes))
+    return Footer(len(tail) - at if said or total or empty else 0, tuple(notes))
 
 
 def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], width: int, *, after_gap: bool) -> str:
-    """What a line at the end is: blank, empty, total, remark; nothing where it is a row of the table."""
+    """What a line at the end is: blank, empty, total, short, remark; nothing where it is a row of the table."""
     if not line.text.strip():
         return "blank"
     rows = read_rows([line], dialect)
@@ -116,8 +132,9 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
         # Where other rows have the word as well, it is a value of the column.
         alike = [each.fields for each in head if len(each.fields) > first and each.fields[first].strip() == filled[0]]
         return "" if len(alike) > 1 or (alike and alike[0] != rows[0].fields) else "total"
-    if expected and _counts(cells, first, layout, head):
-        return "total"
+    for words, what in ((_COUNT, "total"), (_SHORT, "short")):
+        if expected and words.match(cells[first]) and _counts(cells, first, layout, head):
+            return what
     if width == 1:
         return "remark" if after_gap and _REMARK.match(line.text) else ""
     if expected:
@@ -135,9 +152,9 @@ def _what(line: Line, layout: Layout, dialect: Dialect, head: Sequence[Row], wid
 
 
 def _counts(cells: Sequence[str], first: int, layout: Layout, head: Sequence[Row]) -> bool:
-    """Whether a line counts or measures the rows above it: a word for that, and nothing but numbers behind it."""
+    """Whether a line that begins with a word for it counts or measures the rows above it: only numbers follow."""
     rest = [cell for cell in cells[first + 1 :] if cell]
-    if first > 1 or not rest or not _COUNT.match(cells[first]) or any(kind(cell) != "number" for cell in rest):
+    if first > 1 or not rest or any(kind(cell) != "number" for cell in rest):
         return False
     if not any(kind(cell) == "number" and each == "number" for each, cell in zip(layout.kinds, cells, strict=False)):
         return False
@@ -146,7 +163,7 @@ def _counts(cells: Sequence[str], first: int, layout: Layout, head: Sequence[Row
         return False
     words = [row[first] for row in above]
     # A table of counts and means by itself, as programs describe another one, keeps all its rows.
-    known = sum(1 for word in words if _COUNT.match(word) or _TOTAL.match(word) or _MEASURE.match(word))
+    known = sum(1 for word in words if any(each.match(word) for each in (_COUNT, _TOTAL, _MEASURE, _SHORT)))
     return len(words) > 8 and 3 * known <= len(words)
 
 

@@ -133,9 +133,9 @@ def _troubles(report: RunReport) -> list[str]:
     reasons = Counter(row.explanation for row in report.rows if row.state == "unfinished")
     lines = [f"{count} unfinished: {reason}" for reason, count in reasons.most_common(10)]
     cut = sum(row.cut_by_length > 0 for row in report.rows)
-    if cut:
+    if cut and not report.replay:  # What was recorded stays as it is.
         what = f"{several(cut, 'question')} had attempts without an answer as max_tokens cut every reply off"
-        lines.append(f"{what}; raise max_tokens in the sampling of a Chat Model block.")
+        lines.append(f"{what}; raise --max-tokens, or max_tokens in the sampling of the Chat Model block.")
     lines += [dataset.error for dataset in report.datasets if dataset.error]
     notes = sum(len(dataset.notes) for dataset in report.datasets)
     if notes:

@@ -53,7 +53,7 @@ _THINGS = _words(
     """account acct apartment apt article auftrag auftrags badge batch bestell bib bill bus cabin car carriage case
     cell chapter chassis cheque child client cliente coach commande compte contract contrat cuenta customer desk
     device dock docket document door dossier driver emp empleado employe employee episode event exam facility
-    factura facture file firm flight flug folio game gate grant haus horse hospital house individual inscription
+    factura facture file firm flat flight flug folio game gate grant haus horse hospital house individual inscription
     invoice item jersey kit klient klienta konto kunden lane licence license line linien loan locker lot match
     matricula member membership meter model obs observation order ordine page pallet parcel part participant
     passport patient pedido permit person personal phone plate platform player plot policy precinct product produit
@@ -70,7 +70,7 @@ _CODED = _words(
     location inst institution hospital firm company branch store shop facility site respondent subject individual
     patient participant person household client customer user employee student team player observation obs record
     row case replicate rep group grp panel item rank seq sequence badge flight gate jersey locker precinct route
-    tract"""
+    tract bib chapter verse"""
 )
 """What whole numbers of such a name tell apart, and measure nothing of."""
 _DATES = _words("date datum fecha dato datetime tarih")
@@ -109,7 +109,8 @@ _NO_ID = _words(
 """Words that end in id and are none."""
 _TIMED = _words("s sec secs second seconds ms msec millis milliseconds us ns utc unix time ts at on stamp")
 _CLOCKS = _words(
-    "time clock hour departure arrival zeit uhrzeit uhr abfahrt ankunft heure hora ora orario tijd godzina время"
+    """time clock hour departure dep arrival arr zeit uhrzeit uhr abfahrt ankunft heure hora ora orario tijd godzina
+    время"""
 )
 _LASTING = _words(
     """air elapsed lap lead reaction response run running spent survival total travel taken wait waiting walking

@@ -59,7 +59,7 @@ def test_one_of_a_thing_is_told_as_one() -> None:
 def test_answers_that_max_tokens_cut_are_told_with_the_remedy() -> None:
     cut = row("a", verdict="too_hard", state="other", cut_by_length=3)
     said = " ".join(closing(RunReport(run="r", datasets=(DatasetReport(dataset="d", rows=(cut, row("b"))),))).split())
-    assert "1 question had attempts without an answer as max_tokens cut every reply off; raise max_tokens" in said
+    assert "1 question had attempts without an answer as max_tokens cut every reply off; raise --max-tokens" in said
 
 
 def test_each_trouble_is_told_once_with_its_count() -> None:

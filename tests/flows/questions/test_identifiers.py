@@ -55,7 +55,8 @@ def test_numbers_named_like_identifiers_are_not_measured(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    """ward_no|Ward No.|ward number|Jersey Number|jersey_no|Team Number|team_nr|Badge Number|Badge #|badge_no|Locker No
+    """flat_no|bib|chapter|verse
+    ward_no|Ward No.|ward number|Jersey Number|jersey_no|Team Number|team_nr|Badge Number|Badge #|badge_no|Locker No
     locker_number|Room Number|room_no|Bus Number|bus_no|Route Number|route_no|Flight Number|flight_num|Flight|Gate No
     Gate Number|Player Number|player_no|Region Number|Class No|store_number|Store Nbr|Shirt Number|Bib No|Platform No
     Seat Number|Lane Number|Precinct Number|precinct|tract|TeamNumber|Trikotnummer|Zimmernummer|wardno|District No.
@@ -76,7 +77,8 @@ def test_a_postal_index_number_is_not_measured_and_a_count_of_pins_is(name: str)
 
 @pytest.mark.parametrize(
     "name",
-    """hhmm|HHMM|time_hhmm|Time (HHMM)|dep_time|CRSDepTime|sched_arr_time|TIME OCC|Accident_Time|time|Uhrzeit|hora
+    """sched_dep|arr
+    hhmm|HHMM|time_hhmm|Time (HHMM)|dep_time|CRSDepTime|sched_arr_time|TIME OCC|Accident_Time|time|Uhrzeit|hora
     heure|start_time|end time|crime_time|scheduled_departure|Ankunft|Hour""".replace("\n", "|").split("|"),
 )
 def test_times_of_day_written_as_numbers_are_not_measured(name: str) -> None:
